@@ -1,0 +1,1 @@
+"""Admission: may this run now? Budgets, rate limits and concurrency, decided in one trip."""

@@ -1,0 +1,73 @@
+"""What goes into an admission decision and what comes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom and what a request is counted against: one value per scope, None where it has none.
+
+    Hashable on purpose: the service keeps the compiled counters of recent subjects.
+    """
+
+    tenant: str
+    workspace: str
+    user: str
+    key: str
+    model: str
+    agent: str | None = None
+    mission: str | None = None
+    tools: tuple[str, ...] = ()
+    plan: str = "free"
+    timezone: str = "UTC"
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request for admission.
+
+    `want_nano` is the hold that pays the largest answer asked for, `floor_nano` the one that pays
+    the smallest useful answer; the grant lies between. `tokens` is the number of tokens to reserve
+    against token limits. `count` is False when the rates were already counted for this request
+    (a fallback to another model). `max_cost_nano` is the caller's own limit for this request.
+    """
+
+    request_id: str
+    subject: Subject
+    want_nano: int
+    floor_nano: int
+    tokens: int
+    max_cost_nano: int | None = None
+    count: bool = True
+
+
+@dataclass(slots=True)
+class RateStatus:
+    """The tightest rate limit of one unit, for `x-ratelimit-*`: numbers and seconds."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+@dataclass(slots=True)
+class Grant:
+    """Permission to run, with money held. Hand it to exactly one of settle or release.
+
+    `held_nano` may be less than wanted (clamp the output to it). `remaining_nano` is what the
+    tightest budget has left after this hold, None without any budget. `generation` names the life
+    of the counters that hold it (it changes when Redis was flushed and rebuilt).
+    """
+
+    request_id: str
+    subject: Subject
+    held_nano: int
+    held_tokens: int
+    remaining_nano: int | None
+    generation: str
+    requests: RateStatus | None = None
+    tokens: RateStatus | None = None
+    degraded: bool = False
+    counters: object = None
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Response caching: keys, levels, coalescing, invalidation. Never across tenants."""

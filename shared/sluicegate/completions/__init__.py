@@ -1,0 +1,1 @@
+"""Completions: the canonical request, the OpenAI and Anthropic codecs, streams, the pipeline."""

@@ -1,0 +1,1 @@
+"""The codecs by dialect, and the translators between them."""

@@ -1,0 +1,1 @@
+"""Who calls: principals, roles, API keys and tokens."""

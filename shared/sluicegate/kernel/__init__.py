@@ -1,0 +1,1 @@
+"""What every capability may use: errors, time, identifiers, money, tenancy, events."""

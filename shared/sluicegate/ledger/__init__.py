@@ -1,0 +1,1 @@
+"""The ledger: usage rows, spend reports, rebuilding of hot counters."""

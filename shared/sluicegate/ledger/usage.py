@@ -1,0 +1,48 @@
+"""One row per request: who, what, tokens, exact cost, outcome."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Outcome = Literal["success", "failure", "aborted", "blocked"]
+
+
+@dataclass(slots=True)
+class UsageRow:
+    """What one request used. Money in nano-dollars, `at` in epoch seconds, latency in milliseconds.
+
+    `estimated` marks a cost that is not the provider's own figure: an owner that died (charged at
+    its held amount) or a stream cut before the provider said its usage.
+    """
+
+    request_id: str
+    at: float
+    tenant: str
+    workspace: str
+    user: str
+    key: str
+    agent: str | None
+    mission: str | None
+    task: str | None
+    model: str
+    provider: str
+    requested_model: str
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_nano: int
+    held_nano: int
+    estimated: bool
+    latency_ms: float
+    first_byte_ms: float | None
+    cache: str
+    outcome: Outcome
+    error: str | None = None
+    tools: tuple[str, ...] = ()
+    attempts: int = 1
+    streamed: bool = False
+
+    def data(self) -> dict[str, Any]:
+        """The row as the `data` of a `usage.recorded` event."""
+        return asdict(self)

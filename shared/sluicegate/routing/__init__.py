@@ -1,0 +1,1 @@
+"""Routing: which model answers, at which provider, and what to try when it fails."""

@@ -1,0 +1,1 @@
+"""The HTTP edge: wire types, authentication of requests, error mapping, the gateway's server."""
