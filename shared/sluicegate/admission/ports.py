@@ -30,8 +30,6 @@ class OverrideStore(Protocol):
 class SpendReader(Protocol):
     """The ledger's view of what was spent, to rebuild counters from."""
 
-    async def spent(
-        self, tenant: str, scope: str, name: str, since: float, until: float
-    ) -> tuple[int, int]:
+    async def spent(self, tenant: str, scope: str, name: str, since: float, until: float) -> tuple[int, int]:
         """Nano-dollars and tokens settled for `name` in `scope` within [since, until), epoch seconds."""
         ...

@@ -130,8 +130,8 @@ class Model:
     """One entry of the catalogue (`policies/models.yaml`).
 
     `id` is the catalogue's name, `upstream` the provider's. `quality` maps a task to 0..1, with
-    `default`. `context_tokens` bounds prompt and output together; `output_tokens_limit` what the model can produce;
-    `tokens_per_request` is the policy limit on output per request. `tier` is `low`, `mid` or `high`:
+    `default`. `context_tokens` bounds prompt and output together; `output_tokens_limit` what the model
+    can produce; `tokens_per_request` is the policy limit on output per request. `tier` is `low`, `mid` or `high`:
     which complexity of request it is meant for. `aliases` are further names callers may use.
     """
 

@@ -48,7 +48,9 @@ def usd(nano: int) -> str:
 
 def _scaled(amount: str | int | Decimal, factor: int, unit: str) -> int:
     if isinstance(amount, bool | float):
-        raise ValueError(f"{amount!r} must be text, an integer or a Decimal, not a float")
+        raise ValueError(  # noqa: TRY004 - pydantic turns a ValueError into a located message
+            f"{amount!r} must be text, an integer or a Decimal, not a float"
+        )
     try:
         value = Decimal(amount)
     except InvalidOperation:
