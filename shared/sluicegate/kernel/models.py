@@ -131,8 +131,8 @@ class Model:
 
     `id` is the catalogue's name, `upstream` the provider's. `quality` maps a task to 0..1, with
     `default`. `context_tokens` bounds prompt and output together; `output_tokens_limit` what the model
-    can produce; `tokens_per_request` is the policy limit on output per request. `tier` is `low`, `mid` or `high`:
-    which complexity of request it is meant for. `aliases` are further names callers may use.
+    can produce; `tokens_per_request` is the policy limit on output per request. `tier` (`low`, `mid`,
+    `high`) is the complexity of request it is meant for; `aliases` are further names for it.
     """
 
     id: str
