@@ -29,8 +29,9 @@ class Ask:
 
     `want_nano` is the hold that pays the largest answer asked for, `floor_nano` the one that pays
     the smallest useful answer; the grant lies between. `tokens` is the number of tokens to reserve
-    against token limits. `count` is False when the rates were already counted for this request
-    (a fallback to another model). `max_cost_nano` is the caller's own limit for this request.
+    against token limits, `floor_tokens` how few would do (None: all of them). `count` is False when
+    the rates were already counted for this request (a fallback to another model). `max_cost_nano` is
+    the caller's own limit for this request.
     """
 
     request_id: str
@@ -40,6 +41,7 @@ class Ask:
     tokens: int
     max_cost_nano: int | None = None
     count: bool = True
+    floor_tokens: int | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +59,9 @@ class Grant:
 
     `held_nano` may be less than wanted (clamp the output to it). `remaining_nano` is what the
     tightest budget has left after this hold, None without any budget. `generation` names the life
-    of the counters that hold it (it changes when Redis was flushed and rebuilt).
+    of the counters that hold it (it changes when Redis was flushed and rebuilt). `degraded` grants were
+    given while Redis was away: nothing is held, and settling charges them when it is back. `hold_id`
+    and `counters` are the service's own.
     """
 
     request_id: str
@@ -70,4 +74,28 @@ class Grant:
     tokens: RateStatus | None = None
     degraded: bool = False
     counters: object = None
+    hold_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """One budget or token limit as it stands: nano-dollars, or tokens for `unit` `tokens`.
+
+    `period_end` is in epoch seconds, None for a period without end. `held` belongs to requests under way.
+    """
+
+    scope: str
+    name: str
+    period: str
+    instance: str
+    unit: str
+    limit: int
+    settled: int
+    held: int
+    period_end: float | None
+
+    @property
+    def remaining(self) -> int:
+        """What may still be held; 0 when a limit was lowered below what was spent."""
+        return max(0, self.limit - self.settled - self.held)

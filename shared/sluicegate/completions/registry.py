@@ -1,1 +1,15 @@
-"""The codecs by dialect, and the translators between them."""
+"""The codecs of conversations, by dialect."""
+
+from sluicegate.completions.anthropic.codec import MessagesCodec
+from sluicegate.completions.limits import DEFAULT_LIMITS, RequestLimits
+from sluicegate.completions.openai_chat.codec import ChatCodec
+from sluicegate.completions.types import Codec
+from sluicegate.kernel.models import Dialect
+
+
+def codecs(limits: RequestLimits = DEFAULT_LIMITS) -> dict[Dialect, Codec]:
+    """A codec for each dialect of chat that clients may speak."""
+    return {
+        Dialect.OPENAI_CHAT: ChatCodec(limits),
+        Dialect.ANTHROPIC_MESSAGES: MessagesCodec(limits),
+    }

@@ -6,7 +6,7 @@ does not speak that dialect is the request translated, through the canonical for
 costs one parse and one serialisation.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -64,12 +64,39 @@ class StreamTranslator(StreamMeter, Protocol):
     """A meter that also turns the provider's dialect into the client's."""
 
 
+class StreamAssembler(Protocol):
+    """Puts a whole answer together from the events that a client was sent, so that it can be cached.
+
+    `feed` takes what a meter's `feed` and `close` returned. `answer` gives the answer's JSON, with
+    `usage` (the meter's) in it, or None: the stream did not end well, or was longer than the bound.
+    """
+
+    def feed(self, events: bytes) -> None: ...
+
+    def answer(self, usage: Usage | None) -> Json | None: ...
+
+
+class Translator(Protocol):
+    """Carries requests from a client's dialect to a provider's, and answers back. Pure.
+
+    `request` raises InvalidRequestError, with the client's `param`, for what cannot be carried.
+    """
+
+    def request(self, body: Json) -> Json: ...
+
+    def response(self, answer: Json, requested_model: str) -> Json: ...
+
+    def stream(self, facts: "RequestFacts") -> StreamTranslator: ...
+
+
 class Codec(Protocol):
     """One dialect: reads requests, writes answers and errors. Pure; never does I/O.
 
     `inspect` validates the request (raising InvalidRequestError with `param`) and finds its facts;
     `prepare` returns the upstream body for a provider of the same dialect, with the upstream's model
     name and the clamped number of output tokens per choice put in and everything unknown kept.
+    `usage` is None where the answer has no figures. `replay` is a stored answer as a stream, with a
+    usage event only if asked for; `assembler` is its reverse, for streams of at most `limit` bytes.
     """
 
     dialect: Dialect
@@ -82,7 +109,9 @@ class Codec(Protocol):
 
     def meter(self, facts: RequestFacts) -> StreamMeter: ...
 
-    def replay(self, answer: Json) -> bytes: ...
+    def assembler(self, limit: int) -> StreamAssembler: ...
+
+    def replay(self, answer: Json, *, include_usage: bool = False) -> bytes: ...
 
     def error(self, error: SluicegateError, request_id: str) -> bytes: ...
 
@@ -179,4 +208,4 @@ class Answer:
     status: int
     headers: Headers
     body: bytes = b""
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None

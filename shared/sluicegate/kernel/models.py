@@ -76,6 +76,10 @@ class Prices:
 
     A price that the provider does not list separately equals the input price (cache reads and
     writes) so that nothing is ever free by omission.
+
+    Where `long_context` is given, a request whose prompt is longer than `long_context_above` tokens is
+    billed at those prices as a whole, output included. None of them may be below its ordinary price:
+    a hold for a bound on the prompt then also pays every shorter prompt.
     """
 
     input: int
@@ -85,9 +89,13 @@ class Prices:
     cache_write_1h: int
     request_nano: int = 0
     image_nano: int = 0
+    long_context_above: int = 0
+    long_context: "Prices | None" = None
 
     def cost(self, usage: Usage) -> int:
         """Exact nano-dollars of one answer: integer products, summed, rounded up once."""
+        if self.long_context is not None and usage.prompt_tokens > self.long_context_above:
+            return self.long_context.cost(usage)
         return (
             nano_from_pico(
                 usage.input_tokens * self.input
@@ -107,6 +115,8 @@ class Prices:
 
     def hold(self, input_tokens: int, output_tokens: int, images: int = 0) -> int:
         """Nano-dollars that surely pay for `input_tokens` in and `output_tokens` out."""
+        if self.long_context is not None and input_tokens > self.long_context_above:
+            return self.long_context.hold(input_tokens, output_tokens, images)
         return (
             nano_from_pico(input_tokens * self.dearest_input + output_tokens * self.output)
             + self.request_nano
@@ -118,6 +128,8 @@ class Prices:
 
         Negative when they do not even pay the input.
         """
+        if self.long_context is not None and input_tokens > self.long_context_above:
+            return self.long_context.affordable_output(nano, input_tokens, images)
         left = (nano - self.request_nano - images * self.image_nano) * 1_000
         left -= input_tokens * self.dearest_input
         if not self.output:

@@ -9,11 +9,17 @@ from typing import Protocol
 Headers = list[tuple[bytes, bytes]]
 
 
+class ClientGoneError(ConnectionError):
+    """The client has closed its connection: nothing more can be written."""
+
+
 class Exchange(Protocol):
     """A request to read and the means to answer it once.
 
-    `path` is percent-decoded text without the query; header names are lower-case bytes. A handler
-    that is cancelled learns so by `asyncio.CancelledError`: the client has gone away.
+    `path` is percent-decoded text without the query; header names are lower-case bytes. When the client
+    goes away, a handler is cancelled if `cancel_when_gone` is True (the default); a handler that has
+    something to finish whatever happens (money held) sets it to False. Then `write` raises
+    ClientGoneError and `respond` and `finish` do nothing.
     """
 
     method: str
@@ -21,6 +27,7 @@ class Exchange(Protocol):
     query: bytes
     headers: Headers
     client: str
+    cancel_when_gone: bool
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of header `name` (lower-case), or None."""
@@ -44,7 +51,11 @@ class Exchange(Protocol):
         ...
 
     async def write(self, chunk: bytes) -> None:
-        """Send one piece of the body. Waits while the client is slower than we are."""
+        """Send one piece of the body. Waits while the client is slower than we are.
+
+        Raises:
+            ClientGoneError: the client has gone and `cancel_when_gone` is False.
+        """
         ...
 
     async def finish(self) -> None:

@@ -1,0 +1,8 @@
+"""The gateway: OpenAI and Anthropic over HTTP and SSE, the hot path."""
+
+from sluicegate.wiring import gateway
+
+app = gateway()  # an ASGI application; opens nothing until it is served
+
+if __name__ == "__main__":
+    app.serve()

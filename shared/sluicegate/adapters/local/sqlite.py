@@ -1,0 +1,171 @@
+"""One SQLite file that holds the local documents, shared by the server and the command line.
+
+Several processes may use it at once (write-ahead log). In a process one thread writes and one reads,
+so the event loop never waits for the disk, and a reader never waits for a writer.
+"""
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sluicegate.adapters.local.schema import MIGRATIONS
+from sluicegate.kernel.errors import ConfigurationError, DependencyUnavailableError
+
+T = TypeVar("T")
+
+
+class Database:
+    """An asynchronous face on one SQLite file. Opens on first use; nothing happens at construction.
+
+    Args:
+        path: the file; created with its folder, readable by its owner only.
+        busy_s: seconds to wait for another process's write before giving up.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float = 5.0) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._lock = threading.Lock()
+        self._migrated = False
+        self._writer = _Lane("sluicegate-sqlite-write", self._open)
+        self._reader = _Lane("sluicegate-sqlite-read", self._open)
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """What `query` returns, on a consistent view of the database.
+
+        Raises:
+            DependencyUnavailableError: the file cannot be read now.
+            ConfigurationError: it is not ours, or newer than this program.
+        """
+
+        def run(connection: sqlite3.Connection) -> T:
+            with _transaction(connection, "BEGIN DEFERRED"):
+                return query(connection)
+
+        return await self._reader.run(run)
+
+    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """What `change` returns, once all it did is on disk. It applies wholly or not at all.
+
+        Raises:
+            DependencyUnavailableError: the file cannot be written now (locked, full, read-only).
+            ConfigurationError: it is not ours, or newer than this program.
+        """
+
+        def run(connection: sqlite3.Connection) -> T:
+            with _transaction(connection, "BEGIN IMMEDIATE"):
+                return change(connection)
+
+        return await self._writer.run(run)
+
+    async def close(self) -> None:
+        """Finish what is under way and close the file. The database may not be used afterwards."""
+        await self._reader.close()
+        await self._writer.close()
+
+    def _open(self) -> sqlite3.Connection:
+        with self._lock:
+            connection = self._connect()
+            try:
+                if not self._migrated:
+                    self._migrate(connection)
+                    self._migrated = True
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Keys' digests and spending lie in it: never readable by others, not even for a moment.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise ConfigurationError(f"{self._path}: cannot be opened: {error.strerror}") from error
+        connection = sqlite3.connect(
+            self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL: a usage row may leave the outbox only once it is on the disk for good.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.OperationalError:
+            connection.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise ConfigurationError(
+                f"{self._path} is not a Sluicegate database ({error}); move it away to start a new one"
+            ) from error
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection, "BEGIN IMMEDIATE"):
+            (applied,) = connection.execute("PRAGMA user_version").fetchone()
+            if applied > len(MIGRATIONS):
+                raise ConfigurationError(
+                    f"{self._path} has schema {applied}, this program knows {len(MIGRATIONS)}: "
+                    "upgrade sluicegate or use another --data folder"
+                )
+            for migration in MIGRATIONS[applied:]:
+                for statement in _statements(migration):
+                    connection.execute(statement)
+            # A pragma takes no parameters; the number is ours.
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+class _Lane:
+    """One thread with one connection of its own, opened when first needed."""
+
+    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return work(self._connection)
+        except sqlite3.OperationalError as error:
+            raise DependencyUnavailableError(
+                f"the local database cannot be used now: {error}", retry_after=1.0
+            ) from error
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+        self._executor.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite rolls some failures back by itself (a full disk); a second ROLLBACK would hide them.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of `script`; `executescript` would commit the transaction that must cover them."""
+    return (statement for statement in script.split(";") if statement.strip())

@@ -1,0 +1,1 @@
+"""The commands the embedded server knows, by kind of value."""

@@ -1,0 +1,174 @@
+-- Ends a hold: books what was really used, gives the rest back, appends the usage event. Once.
+--
+-- KEYS  1 counters (hash)   2 holds (hash)   3 due (zset)   4 outbox (stream)   5 past (hash)
+-- ARGV  1 hold id           2 mode: generation of the hold, or 'charge', 'reap'
+--       3 nano used         4 tokens used    5 event ('' for none)   6 plan (mode 'charge' only)
+-- Modes: a generation settles that life's hold; 'charge' books a use whose hold a flush took away
+--       (or that was granted while Redis was away); 'reap' ends a hold past its deadline at its held
+--       amount, with an event made from the plan.
+-- Reply {'settled', nano held}   {'corrected', nano}   {'charged'}   {'reaped', nano held}
+--       {'gone'}                 nothing to do: settled before, or not due (mode 'reap')
+--       {'unheld'}               no hold and another generation: seed, then use mode 'charge'
+--       {'unseeded'}  {'missing', index, ...}   (mode 'charge') seed first
+--
+-- A hold's record is "<nano> <tokens> <plan>"; a plan, one item a line:
+--   "<money> <tokens> <slots>" counters, then per money counter: committed field, settled field, lowest
+--   alert amount; per token counter: committed, settled; per slot: its field; then per money counter
+--   "<limit>;<amount>:<percent>,..."; then the tenant; the rest is JSON members of the usage event.
+-- A hold reaped too early (its owner lived, but could not be heard) stays in `past` for a day, so that the
+-- owner's own settlement corrects the estimate by the difference.
+
+local call, find, sub, format = redis.call, string.find, string.sub, string.format
+local counters, id, mode, event = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
+local nano, tokens = tonumber(ARGV[3]), tonumber(ARGV[4])
+local time
+
+local function clock()
+  time = time or call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Days to civil date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+local function iso(ms)
+  local seconds = math.floor(ms / 1000)
+  local day, rest = math.floor(seconds / 86400) + 719468, seconds % 86400
+  local era = math.floor(day / 146097)
+  local doe = day - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
+    math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+end
+
+local function publish(kind, event_id, subject, tenant, data)
+  call('XADD', KEYS[4], '*', 'event', '{"specversion":"1.0","id":"' .. event_id
+    .. '","source":"/sluicegate/admission","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
+    .. '","tenant":"' .. tenant .. '","datacontenttype":"application/json","subject":"' .. subject
+    .. '","data":{' .. data .. '}}')
+end
+
+local record, past = call('HGET', KEYS[2], id), nil
+local booked, open = 0, 1
+if mode == 'reap' then
+  local due = call('ZSCORE', KEYS[3], id)
+  if not record or not due or tonumber(due) > clock() then return {'gone'} end
+elseif not record then
+  past = call('HGET', KEYS[5], id)
+  open = 0
+  if past then
+    if sub(past, 1, 1) ~= 'R' then return {'gone'} end
+    record = sub(past, find(past, '\n', 1, true) + 1)
+  elseif mode == 'charge' then
+    record = '0 0 ' .. ARGV[6]
+  elseif mode == (call('HGET', counters, 'generation') or '') then
+    return {'gone'}
+  elseif nano == 0 and event == '' then
+    return {'gone'}
+  else
+    return {'unheld'}
+  end
+end
+
+local at = find(record, '\n', 1, true)
+local held, held_tokens, m, t, s = string.match(sub(record, 1, at - 1), '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+held, held_tokens, m, t, s = tonumber(held), tonumber(held_tokens), tonumber(m), tonumber(t), tonumber(s)
+local function line()
+  local from = at + 1
+  at = find(record, '\n', from, true)
+  return sub(record, from, at - 1)
+end
+if mode == 'reap' then nano, tokens = held, held_tokens end
+if past then booked = 1 end
+
+local fields, lowest = {}, {}
+for i = 1, m do
+  fields[2 * i - 1], fields[2 * i], lowest[i] = line(), line(), line()
+end
+for i = 2 * m + 1, 2 * (m + t) do fields[i] = line() end
+for i = 1, s do
+  local slot = line()
+  if open == 1 then fields[2 * (m + t) + i] = slot end
+end
+
+local values = #fields > 0 and call('HMGET', counters, unpack(fields)) or {}
+if mode == 'charge' and not past and open == 0 then
+  if not call('HGET', counters, 'generation') then return {'unseeded'} end
+  local missing
+  for i = 1, m + t do
+    if not values[2 * i - 1] then
+      missing = missing or {'missing'}
+      missing[#missing + 1] = i
+    end
+  end
+  if missing then return missing end
+end
+
+local writes, n, crossed = {}, 0, nil
+for i = 1, m + t do
+  local committed = values[2 * i - 1]
+  if committed then
+    local used, was = nano, held
+    if i > m then used, was = tokens, held_tokens end
+    local settled = tonumber(values[2 * i] or 0)
+    local now_settled = settled + used - booked * was
+    writes[n + 1], writes[n + 2] = fields[2 * i - 1], tonumber(committed) + used - was
+    writes[n + 3], writes[n + 4] = fields[2 * i], now_settled
+    n = n + 4
+    if i <= m and now_settled >= tonumber(lowest[i]) then
+      crossed = crossed or {}
+      crossed[i] = {settled, now_settled}
+    end
+  end
+end
+for i = 2 * (m + t) + 1, #fields do
+  writes[n + 1], writes[n + 2] = fields[i], math.max(tonumber(values[i] or 0) - 1, 0)
+  n = n + 2
+end
+if n > 0 then call('HSET', counters, unpack(writes)) end
+
+if open == 1 then
+  call('HDEL', KEYS[2], id)
+  call('ZREM', KEYS[3], id)
+end
+if mode == 'reap' then
+  call('HSET', KEYS[5], id, format('R %.0f\n', clock()) .. record)
+elseif past then
+  call('HSET', KEYS[5], id, format('C %.0f', clock()))
+elseif mode == 'charge' and open == 0 then
+  call('HSET', KEYS[5], id, format('C %.0f', clock()))
+end
+
+if crossed or mode == 'reap' then
+  local alerts = {}
+  for i = 1, m do alerts[i] = line() end
+  local tenant = line()
+  for i = 1, m do
+    local change = crossed and crossed[i]
+    if change then
+      local field, limit = sub(fields[2 * i - 1], 4), string.match(alerts[i], '^(%d+);')
+      local scope, name, period, instance = string.match(field, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|')
+      for amount, percent in string.gmatch(alerts[i], '(%d+):(%d+)') do
+        if change[1] < tonumber(amount) and change[2] >= tonumber(amount) then
+          publish('budget.threshold', 'budget:' .. tenant .. ':' .. field .. ':' .. limit .. ':' .. percent,
+            scope .. '/' .. name .. '/' .. period, tenant, format(
+              '"scope":"%s","name":"%s","period":"%s","instance":"%s","percent":%s,"limit_nano":%s,"settled_nano":%.0f',
+              scope, name, period, instance, percent, limit, change[2]))
+        end
+      end
+    end
+  end
+  if mode == 'reap' then
+    local request = string.gsub(string.match(id, '^[^~]*'), '[^%w_.:-]', '_')
+    publish('usage.recorded', string.gsub(id, '[^%w_.:~-]', '_') .. ':estimated', request, tenant, format(
+      '"request_id":"%s","at":%.3f,"cost_nano":%.0f,"held_nano":%.0f,"estimated":true',
+      request, clock() / 1000, held, held) .. sub(record, at + 1))
+    return {'reaped', held}
+  end
+end
+if event ~= '' then call('XADD', KEYS[4], '*', 'event', event) end
+if past then return {'corrected', held} end
+if open == 0 then return {'charged'} end
+return {'settled', held}

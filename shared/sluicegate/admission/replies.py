@@ -1,0 +1,95 @@
+"""What an admission store answers."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(slots=True)
+class Held:
+    """Admitted. Indexes count from 0 within their kind; None where there is no counter of the kind.
+
+    `money_left` and `tokens_left` are what the tightest counter has left after this hold. `rate` is
+    (index, requests in this bucket, in the one before, milliseconds into this bucket).
+    """
+
+    nano: int
+    tokens: int
+    generation: str
+    money_left: int | None
+    token_index: int | None
+    tokens_left: int
+    rate: tuple[int, int, int, int] | None
+
+
+class RefusedBy(Enum):
+    """The kind of counter that refused."""
+
+    REVOKED = "revoked"
+    SLOTS = "slots"
+    RATE = "rate"
+    TOKENS = "tokens"
+    MONEY = "money"
+
+
+@dataclass(slots=True)
+class Refused:
+    """Not admitted, nothing changed. `index` counts from 0 within the kind.
+
+    `numbers`: for a rate (requests in this bucket, in the one before, milliseconds into it); for slots
+    (open,); for money and tokens (committed, settled).
+    """
+
+    by: RefusedBy
+    index: int = 0
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Unseeded:
+    """Counters lack a first value. `missing` are indexes (from 0) into `CounterSet.amounts`.
+
+    Empty: the tenant has no generation, so nothing is there at all.
+    """
+
+    missing: tuple[int, ...] = ()
+
+
+AdmitReply = Held | Refused | Unseeded
+
+
+class Grown(Enum):
+    """Whether a hold grew. GONE: there is no such hold now."""
+
+    GROWN = "grown"
+    REFUSED = "refused"
+    GONE = "gone"
+
+
+class Settled(Enum):
+    """How a settlement ended.
+
+    CORRECTED: the hold had been reaped, and the estimate gave way to the true amount. GONE: it was settled
+    before. UNHELD: no hold, and the counters are of another generation; charge it.
+    """
+
+    SETTLED = "settled"
+    CORRECTED = "corrected"
+    CHARGED = "charged"
+    GONE = "gone"
+    UNHELD = "unheld"
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The generation in force (empty: none) and holds past their deadline."""
+
+    generation: str
+    overdue: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Where a sweep goes on."""
+
+    counters: int = 0
+    past: int = 0

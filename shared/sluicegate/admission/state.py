@@ -1,0 +1,38 @@
+"""What an instance knows of a tenant: its compiled counters, its open grants, who waits."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sluicegate.admission.counters import CounterSet
+from sluicegate.admission.overrides import BudgetOverride
+from sluicegate.admission.replies import Cursors
+from sluicegate.admission.types import Grant, Subject
+from sluicegate.admission.waiting import WaitingLine
+
+
+@dataclass(slots=True, eq=False)
+class TenantState:
+    """One tenant, as one instance sees it. Times are on the monotonic clock.
+
+    `generation` is the last one seen; `open` the grants not yet settled, by hold id; `seeds` counts
+    completed seedings, so that of many that found counters missing one seeds and the others try again.
+    """
+
+    tenant: str
+    generation: str = ""
+    compiled: dict[Subject, CounterSet] = field(default_factory=dict)
+    overrides: tuple[BudgetOverride, ...] | None = None
+    overrides_at: float = 0.0
+    open: dict[str, Grant] = field(default_factory=dict)
+    lines: dict[bytes, WaitingLine] = field(default_factory=dict)
+    seeding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    seeds: int = 0
+    used_at: float = 0.0
+    beat_at: float = 0.0
+    swept_at: float = 0.0
+    cursors: Cursors = field(default_factory=Cursors)
+
+    def freed(self) -> None:
+        """Wake the heads of the waiting lines: something was settled here."""
+        for line in self.lines.values():
+            line.freed.set()

@@ -1,0 +1,73 @@
+"""Reading fields of a request that may be anything, with errors that name the field."""
+
+from typing import Any
+
+from sluicegate.completions.types import Json
+from sluicegate.kernel.errors import InvalidRequestError
+
+
+def invalid(param: str, problem: str) -> InvalidRequestError:
+    """An error that says what is wrong with `param`."""
+    return InvalidRequestError(f"'{param}' {problem}.", param=param)
+
+
+def text(body: Json, name: str, limit: int) -> str:
+    """The non-empty string of at most `limit` characters that `name` must be."""
+    value = body.get(name)
+    if type(value) is not str or not value:
+        raise invalid(name, "is required and must be a non-empty string")
+    if len(value) > limit:
+        raise invalid(name, f"must have at most {limit} characters")
+    return value
+
+
+def flag(body: Json, name: str) -> bool:
+    """The boolean `name`; False where it is absent or null."""
+    value = body.get(name)
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    raise invalid(name, "must be true or false")
+
+
+def count(body: Json, name: str, least: int, most: int) -> int | None:
+    """The integer `name` in [least, most]; None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not least <= value <= most:
+        raise invalid(name, f"must be an integer from {least} to {most}")
+    return value
+
+
+def mapping(body: Json, name: str) -> Json | None:
+    """The object `name`; None where it is absent or null."""
+    value = body.get(name)
+    if value is None or type(value) is dict:
+        return value
+    raise invalid(name, "must be an object")
+
+
+def items(body: Json, name: str, limit: int) -> list[Any]:
+    """The list `name` of at most `limit` items; empty where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise invalid(name, "must be a list")
+    if len(value) > limit:
+        raise invalid(name, f"has {len(value)} items, more than the {limit} allowed")
+    return value
+
+
+def conversation(body: Json, limit: int) -> list[Any]:
+    """The non-empty list `messages`."""
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise invalid("messages", "is required and must be a non-empty list")
+    return items(body, "messages", limit)
+
+
+def whole(value: object) -> int:
+    """`value` if it is a count of something, zero if it is anything else."""
+    return value if type(value) is int and value > 0 else 0

@@ -1,0 +1,73 @@
+"""The codec of OpenAI chat completions."""
+
+import orjson
+
+from sluicegate.completions.limits import DEFAULT_LIMITS, RequestLimits
+from sluicegate.completions.openai_chat import errors, inspection
+from sluicegate.completions.openai_chat.meter import ChatMeter
+from sluicegate.completions.openai_chat.replay import ChatAssembler, replay
+from sluicegate.completions.openai_chat.usage import decode_usage
+from sluicegate.completions.types import Json, RequestFacts
+from sluicegate.kernel.errors import SluicegateError
+from sluicegate.kernel.models import Dialect, Usage
+
+
+class ChatCodec:
+    """The `Codec` of OpenAI chat completions.
+
+    Args:
+        limits: what a request may have at most.
+        older_max_tokens: put a clamp into `max_tokens` where the client named neither field; for
+            providers that do not know `max_completion_tokens` yet.
+    """
+
+    dialect = Dialect.OPENAI_CHAT
+
+    def __init__(self, limits: RequestLimits = DEFAULT_LIMITS, *, older_max_tokens: bool = False) -> None:
+        self._limits = limits
+        self._older_max_tokens = older_max_tokens
+
+    def inspect(self, body: Json, size: int) -> RequestFacts:
+        return inspection.inspect(body, size, self._limits)
+
+    def prepare(
+        self,
+        body: Json,
+        model: str,
+        max_output_tokens: int | None,
+        *,
+        older_max_tokens: bool | None = None,
+    ) -> bytes:
+        """The body for the provider; streams always ask for usage, which settlement needs.
+
+        `older_max_tokens` overrides the codec's own setting for this call.
+        """
+        upstream = {**body, "model": model}
+        if max_output_tokens is not None:
+            older = self._older_max_tokens if older_max_tokens is None else older_max_tokens
+            if body.get("max_completion_tokens") is not None:
+                older = False
+            elif body.get("max_tokens") is not None:
+                older = True
+            upstream["max_tokens" if older else "max_completion_tokens"] = max_output_tokens
+        if body.get("stream"):
+            upstream["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        return orjson.dumps(upstream)
+
+    def usage(self, answer: Json) -> Usage | None:
+        return decode_usage(answer.get("usage"))
+
+    def meter(self, facts: RequestFacts) -> ChatMeter:
+        return ChatMeter(facts)
+
+    def assembler(self, limit: int) -> ChatAssembler:
+        return ChatAssembler(limit)
+
+    def replay(self, answer: Json, *, include_usage: bool = False) -> bytes:
+        return replay(answer, include_usage=include_usage)
+
+    def error(self, error: SluicegateError, request_id: str) -> bytes:  # noqa: ARG002 - OpenAI's has no id
+        return orjson.dumps(errors.error_body(error))
+
+    def stream_error(self, error: SluicegateError, request_id: str) -> bytes:  # noqa: ARG002 - likewise
+        return errors.stream_error(error)

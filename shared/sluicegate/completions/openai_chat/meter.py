@@ -1,0 +1,110 @@
+"""Watching an OpenAI chat stream go by."""
+
+from sluicegate.completions.bounds import delta_tokens
+from sluicegate.completions.openai_chat.errors import stream_error
+from sluicegate.completions.openai_chat.usage import decode_usage
+from sluicegate.completions.provider_errors import stream_failure
+from sluicegate.completions.sse import EventSplitter, fields, json_object
+from sluicegate.completions.types import RequestFacts
+from sluicegate.kernel.errors import SluicegateError, UpstreamError
+from sluicegate.kernel.models import Usage
+
+_DONE = b"[DONE]"
+# In JSON text a quote inside a string is escaped, so `"content":` can only be a key.
+_TEXT_KEYS = (b'"content":', b'"arguments":', b'"reasoning_content":', b'"reasoning":', b'"refusal":')
+
+
+class ChatMeter:
+    """The `StreamMeter` of OpenAI chat.
+
+    Chunks are looked at as bytes; only those with usage figures or an error in them are parsed. The
+    chunk that has nothing but usage is kept back from a client that did not ask for it, since the
+    gateway asked for it. A provider's error event is forwarded as it came.
+    """
+
+    __slots__ = ("_events", "_include_usage", "_several", "failed", "finished", "produced_tokens", "usage")
+
+    def __init__(self, facts: RequestFacts) -> None:
+        self.produced_tokens = 0
+        self.usage: Usage | None = None
+        self.finished = False
+        self.failed: SluicegateError | None = None
+        self._include_usage = facts.include_usage
+        self._several = facts.choices > 1
+        self._events = EventSplitter()
+
+    def feed(self, data: bytes) -> bytes:
+        if self.finished or self.failed is not None:
+            return b""
+        done = self._events.feed(data)
+        if not done:
+            return self._overflowed() if self._events.overflow else b""
+        events = done.split(b"\n\n")
+        kept = [event for event in events if self._forwards(event)]
+        if len(kept) == len(events):
+            return done
+        return b"\n\n".join(kept)
+
+    def close(self) -> bytes:
+        """The last event, if the provider left out only the blank line after it."""
+        rest = self._events.rest()
+        if not rest or self.finished or self.failed is not None:
+            return b""
+        data = fields(rest)[1]
+        if data.strip() != _DONE and json_object(data) is None:
+            return b""
+        return rest + b"\n\n" if self._forwards(rest) else b""
+
+    def _forwards(self, event: bytes) -> bool:
+        """Take note of one event; whether the client gets it."""
+        if self.finished or self.failed is not None:
+            return not event
+        for key in _TEXT_KEYS:
+            at = event.find(key)
+            if at >= 0 and self._count(event, key, at):
+                break
+        else:
+            if _DONE in event and fields(event)[1].strip() == _DONE:
+                self.finished = True
+                return True
+        if b'"error"' in event:
+            answer = json_object(fields(event)[1])
+            if answer is not None and answer.get("error"):
+                self.failed = stream_failure(answer)
+                return True
+        at = event.find(b'"usage"')
+        if at >= 0 and not event.startswith((b":null", b": null"), at + 7):
+            return self._figures(event)
+        return True
+
+    def _count(self, event: bytes, key: bytes, at: int) -> bool:
+        """Count the text after `key` at `at`, and with several choices after every further `key`."""
+        counted = False
+        while at >= 0:
+            start = at + len(key)
+            if event.startswith(b" ", start):
+                start += 1
+            if event.startswith(b'"', start):
+                length = event.find(b'"', start + 1) - start - 1
+                if length > 0:
+                    self.produced_tokens += delta_tokens(length)
+                    if not self._several:
+                        return True
+                    counted = True
+            at = event.find(key, start)
+        return counted
+
+    def _figures(self, event: bytes) -> bool:
+        chunk = json_object(fields(event)[1])
+        if chunk is None:
+            return True
+        usage = decode_usage(chunk.get("usage"))
+        if usage is None:
+            return True
+        self.usage = usage
+        self.produced_tokens = usage.output_tokens
+        return self._include_usage or bool(chunk.get("choices"))
+
+    def _overflowed(self) -> bytes:
+        self.failed = UpstreamError("The provider sent an event that is too long; the answer was cut off.")
+        return stream_error(self.failed)

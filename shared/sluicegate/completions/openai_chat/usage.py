@@ -1,0 +1,54 @@
+"""OpenAI's usage figures, both ways.
+
+`prompt_tokens` includes what was read from the prompt cache and what was written to it;
+`completion_tokens` includes reasoning.
+"""
+
+from typing import Any
+
+from sluicegate.completions.fields import whole
+from sluicegate.completions.types import Json
+from sluicegate.kernel.models import Usage
+
+
+def decode_usage(figures: Any) -> Usage | None:
+    """The usage object of an answer or a chunk as `Usage`; None where there are no figures.
+
+    A few compatible providers leave reasoning out of `completion_tokens`; their `total_tokens` shows
+    it, and then reasoning is added, since it is billed as output.
+    """
+    if type(figures) is not dict:
+        return None
+    if type(figures.get("prompt_tokens")) is not int and type(figures.get("completion_tokens")) is not int:
+        return None
+    prompt = whole(figures.get("prompt_tokens"))
+    output = whole(figures.get("completion_tokens"))
+    cached = written = reasoning = 0
+    details = figures.get("prompt_tokens_details")
+    if type(details) is dict:
+        cached = min(whole(details.get("cached_tokens")), prompt)
+        written = min(whole(details.get("cache_write_tokens")), prompt - cached)
+    details = figures.get("completion_tokens_details")
+    if type(details) is dict:
+        reasoning = whole(details.get("reasoning_tokens"))
+        if reasoning and whole(figures.get("total_tokens")) == prompt + output + reasoning:
+            output += reasoning
+    return Usage(
+        input_tokens=prompt - cached - written,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=min(reasoning, output),
+    )
+
+
+def encode_usage(usage: Usage) -> Json:
+    """`usage` as OpenAI's usage object."""
+    written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens, "cache_write_tokens": written},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

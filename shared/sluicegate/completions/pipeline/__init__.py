@@ -1,0 +1,1 @@
+"""The way a request takes: read, route, look up, admit, ask, settle, answer."""

@@ -1,0 +1,64 @@
+"""One governed completion: its state from the first look at the request to its settlement."""
+
+import time
+from dataclasses import dataclass, field
+
+from sluicegate.admission.types import Grant, Subject
+from sluicegate.completions.pipeline.controls import NONE, Controls
+from sluicegate.completions.pipeline.sizing import Size
+from sluicegate.completions.types import Codec, Headers, Json, RequestFacts
+from sluicegate.identity.principal import Principal
+from sluicegate.kernel.models import Dialect, Model, Usage
+from sluicegate.kernel.telemetry.tracing import Span
+from sluicegate.ledger.usage import Outcome
+from sluicegate.routing.types import RoutePlan
+
+
+@dataclass(slots=True)
+class Inbound:
+    """A request as the edge hands it over: authenticated, its body read, its headers read.
+
+    `started` is a `time.perf_counter()` reading; `forward` holds the caller's headers that policy
+    passes on to providers.
+    """
+
+    request_id: str
+    dialect: Dialect
+    principal: Principal
+    raw: bytes
+    started: float
+    controls: Controls = NONE
+    forward: Headers = field(default_factory=list)
+    traceparent: bytes | None = None
+
+
+@dataclass(slots=True)
+class Completion:
+    """What is known of a request so far. One task owns it; it is never shared."""
+
+    inbound: Inbound
+    codec: Codec
+    body: Json
+    facts: RequestFacts
+    plan: RoutePlan
+    model: Model
+    subject: Subject
+    size: Size
+    grant: Grant | None = None
+    cap: int = 0
+    attempts: int = 0
+    spent_nano: int = 0
+    usage: Usage = field(default_factory=Usage)
+    estimated: bool = False
+    first_byte_at: float | None = None
+    provider_dialect: Dialect | None = None
+    settled: bool = False
+    cost_nano: int = 0
+    span: Span | None = None
+    outcome: Outcome = "success"
+    error: str | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the request's head was read."""
+        return time.perf_counter() - self.inbound.started

@@ -1,0 +1,59 @@
+"""Response headers: what was done, what it cost, what is left."""
+
+import orjson
+
+from sluicegate.admission.types import RateStatus
+from sluicegate.completions.pipeline.completion import Completion
+from sluicegate.completions.types import Headers
+from sluicegate.kernel.money import usd
+from sluicegate.routing.types import RoutePlan
+
+MAX_DEBUG_BYTES = 8_192
+
+
+def answer_headers(completion: Completion, content_type: bytes, *, cost: bool) -> Headers:
+    """The headers of a governed answer. `cost` False where it is not known yet (a stream's head)."""
+    model, grant = completion.model, completion.grant
+    headers: Headers = [
+        (b"content-type", content_type),
+        (b"x-sluicegate-request-id", completion.inbound.request_id.encode()),
+        (b"x-sluicegate-model", model.id.encode()),
+        (b"x-sluicegate-provider", model.provider.encode()),
+        (b"x-sluicegate-cache", b"none"),
+    ]
+    if cost:
+        headers.append((b"x-sluicegate-cost-usd", usd(completion.cost_nano).encode()))
+    if grant is None:
+        return headers
+    if grant.remaining_nano is not None:
+        remaining = grant.remaining_nano
+        if cost:
+            remaining += grant.held_nano - completion.cost_nano
+        headers.append((b"x-sluicegate-budget-remaining-usd", usd(remaining).encode()))
+    if grant.requests is not None:
+        headers.extend(rate_headers(grant.requests, b"requests"))
+    if grant.tokens is not None:
+        headers.extend(rate_headers(grant.tokens, b"tokens"))
+    return headers
+
+
+def rate_headers(rate: RateStatus, unit: bytes) -> Headers:
+    """`x-ratelimit-*` in OpenAI's form; the reset is a duration in seconds (`12.5s`)."""
+    return [
+        (b"x-ratelimit-limit-" + unit, b"%d" % rate.limit),
+        (b"x-ratelimit-remaining-" + unit, b"%d" % max(0, rate.remaining)),
+        (b"x-ratelimit-reset-" + unit, f"{rate.reset_s:g}s".encode()),
+    ]
+
+
+def plan_header(plan: RoutePlan) -> tuple[bytes, bytes]:
+    """`x-sluicegate-debug`: the candidates in order, and who fell at which test; JSON, bounded."""
+    explanation = orjson.dumps(
+        {
+            "strategy": plan.strategy,
+            "complexity": plan.complexity,
+            "candidates": [candidate.model.id for candidate in plan.candidates],
+            "rejected": {rejection.model: rejection.test for rejection in plan.rejections},
+        }
+    )
+    return (b"x-sluicegate-debug", explanation[:MAX_DEBUG_BYTES])

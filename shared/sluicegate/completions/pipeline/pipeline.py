@@ -1,0 +1,289 @@
+"""The pipeline: every step of a governed completion, in order."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sluicegate.admission.service import AdmissionService
+from sluicegate.admission.types import Ask, Grant, Subject
+from sluicegate.completions.body import parse_body
+from sluicegate.completions.limits import RequestLimits
+from sluicegate.completions.pipeline.asking import Asker, Opened, Whole
+from sluicegate.completions.pipeline.completion import Completion, Inbound
+from sluicegate.completions.pipeline.headers import answer_headers, plan_header
+from sluicegate.completions.pipeline.policy import CompletionsPolicy
+from sluicegate.completions.pipeline.relay import Relay
+from sluicegate.completions.pipeline.settlement import give_back, settle
+from sluicegate.completions.pipeline.sizing import affordable_cap, size
+from sluicegate.completions.types import Answer, Codec, Provider, RequestFacts, Translator
+from sluicegate.kernel.errors import BudgetExceededError, PermissionDeniedError, SluicegateError
+from sluicegate.kernel.models import Dialect, Model
+from sluicegate.kernel.telemetry.tracing import Tracing
+from sluicegate.routing.service import Router
+from sluicegate.routing.types import RouteQuery
+
+AUTO = "auto"
+ANY_WORKSPACE = "*"
+
+
+class CompletionPipeline:
+    """Runs governed completions. Holds no state of its own beyond what its services keep.
+
+    Args:
+        codecs: by dialect; one for each dialect that the edge serves.
+        translator: gives the translator from a client's dialect to a provider's.
+        providers: by the name that the catalogue gives them.
+        tracing: None where traces are off.
+    """
+
+    def __init__(
+        self,
+        *,
+        codecs: Mapping[Dialect, Codec],
+        translator: Callable[[Dialect, Dialect], Translator],
+        providers: Mapping[str, Provider],
+        router: Router,
+        admission: AdmissionService,
+        policy: CompletionsPolicy,
+        limits: RequestLimits,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._codecs = codecs
+        self._router = router
+        self._admission = admission
+        self._policy = policy
+        self._limits = limits
+        self._tracing = tracing
+        self._providers = providers
+        self._asker = Asker(providers, codecs, translator, router, self._change_model)
+        self._relay = Relay(admission, policy)
+
+    async def run(self, inbound: Inbound) -> Answer:
+        """The answer to `inbound`.
+
+        Raises:
+            SluicegateError: refused, or no provider answered; whatever was held is released.
+        """
+        completion = self._consider(inbound)
+        if self._tracing is not None:
+            completion.span = self._tracing.receive(
+                inbound.traceparent,
+                f"chat {completion.facts.model}",
+                {"gen_ai.operation.name": "chat", "gen_ai.request.model": completion.facts.model},
+            )
+        try:
+            return await self._governed(completion)
+        except SluicegateError as error:
+            _end_span(completion, error)
+            raise
+
+    async def drain(self, timeout_s: float) -> None:
+        """Settle what clients have left behind; for shutdown."""
+        await self._relay.drain(timeout_s)
+
+    def _consider(self, inbound: Inbound) -> Completion:
+        """Read the request and choose candidates. No I/O: most bad requests end here, for free."""
+        codec = self._codecs[inbound.dialect]
+        body = parse_body(inbound.raw, self._limits)
+        facts = codec.inspect(body, len(inbound.raw))
+        controls, principal = inbound.controls, inbound.principal
+        workspace = controls.workspace or principal.workspace
+        if principal.workspace not in {workspace, ANY_WORKSPACE}:
+            raise PermissionDeniedError(
+                f"this key belongs to another workspace than {workspace!r}", param="x-sluicegate-workspace"
+            )
+        plan = self._router.plan(self._query(inbound, facts, body), explain=controls.debug)
+        model = plan.candidates[0].model
+        return Completion(
+            inbound=inbound,
+            codec=codec,
+            body=body,
+            facts=facts,
+            plan=plan,
+            model=model,
+            subject=Subject(
+                tenant=principal.tenant,
+                workspace=workspace,
+                user=principal.user,
+                key=principal.key_id,
+                model=model.id,
+                agent=controls.agent,
+                mission=controls.mission,
+                tools=("llm",),
+                plan=principal.plan,
+                timezone=principal.timezone,
+            ),
+            size=self._size(model, facts),
+        )
+
+    def _query(self, inbound: Inbound, facts: RequestFacts, body: Mapping[str, Any]) -> RouteQuery:
+        controls = inbound.controls
+        prompt = ""
+        if facts.model == AUTO:
+            prompt = prompt_sample(body, self._policy.complexity_sample_characters)
+        return RouteQuery(
+            model=facts.model,
+            capabilities=facts.capabilities,
+            input_tokens=facts.input_estimate,
+            output_tokens=facts.max_output_tokens or 0,
+            task=controls.task,
+            quality=controls.quality,
+            max_cost_nano=controls.max_cost_nano,
+            prompt=prompt,
+            strategy=controls.strategy,
+            allowed=inbound.principal.allowed_models,
+        )
+
+    def _size(self, model: Model, facts: RequestFacts) -> Any:
+        return size(model, facts, self._policy.minimum_output_tokens, self._policy.stream_slice_tokens)
+
+    async def _governed(self, completion: Completion) -> Answer:
+        completion.grant = await self._admit(completion, count=True)
+        try:
+            self._clamp(completion)
+            answer = await self._asker.ask(completion)
+            if isinstance(answer, Whole):
+                return await self._whole(completion, answer)
+        except SluicegateError as error:
+            await give_back(self._admission, completion, "failure", error)
+            raise
+        except asyncio.CancelledError:
+            # Cut at shutdown. What a provider was asked for may have been produced: such a hold is left
+            # to its deadline, and charged as a dead owner's would be.
+            if not completion.attempts:
+                await give_back(self._admission, completion, "aborted", None)
+            raise
+        except BaseException:
+            await give_back(self._admission, completion, "failure", None)
+            raise
+        return self._streamed(completion, answer)
+
+    async def _admit(self, completion: Completion, *, count: bool) -> Grant:
+        """Hold money for the present model; the request id of a later try tells which try it is."""
+        inbound, wanted = completion.inbound, completion.size
+        suffix = "" if count else f".{completion.attempts}"
+        return await self._admission.admit(
+            Ask(
+                request_id=inbound.request_id + suffix,
+                subject=completion.subject,
+                want_nano=wanted.want_nano,
+                floor_nano=wanted.floor_nano,
+                tokens=wanted.tokens,
+                max_cost_nano=inbound.controls.max_cost_nano,
+                count=count,
+            )
+        )
+
+    def _clamp(self, completion: Completion) -> None:
+        """Lower the answer's length to what is held; a sliced stream's also to what could be held."""
+        grant, wanted = completion.grant, completion.size
+        if grant is None or not wanted.cap:
+            return
+        nano = grant.held_nano
+        if wanted.sliced:
+            if grant.remaining_nano is None:
+                completion.cap = wanted.cap
+                return
+            nano += grant.remaining_nano
+            limit = completion.inbound.controls.max_cost_nano
+            nano = nano if limit is None else min(nano, limit)
+        completion.cap = affordable_cap(completion.model, completion.facts, wanted.cap, nano)
+        if completion.cap < 1:
+            raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
+
+    async def _change_model(self, completion: Completion, index: int) -> bool:
+        """Move the hold to candidate `index`: first the new one, then the old one back."""
+        old, held = completion.model, completion.grant
+        model = completion.plan.candidates[index].model
+        completion.model = model
+        completion.size = self._size(model, completion.facts)
+        before = completion.subject
+        completion.subject = _with_model(before, model.id)
+        try:
+            grant = await self._admit(completion, count=False)
+        except SluicegateError:
+            completion.model, completion.subject = old, before
+            completion.size = self._size(old, completion.facts)
+            return False
+        if held is not None:
+            await self._admission.release(held)
+        completion.grant = grant
+        self._clamp(completion)
+        return True
+
+    async def _whole(self, completion: Completion, answer: Whole) -> Answer:
+        completion.outcome, completion.error = "success", None
+        await settle(self._admission, completion)
+        _end_span(completion, None)
+        return Answer(200, self._headers(completion, b"application/json", cost=True), answer.body)
+
+    def _streamed(self, completion: Completion, opened: Opened) -> Answer:
+        completion.error = None
+        headers = self._headers(completion, b"text/event-stream; charset=utf-8", cost=False)
+        headers.append((b"cache-control", b"no-cache"))
+        headers.append((b"x-accel-buffering", b"no"))
+        return Answer(200, headers, stream=self._relay.stream(completion, opened, self._ended))
+
+    async def _ended(self, completion: Completion) -> None:
+        _end_span(completion, None)
+
+    def _headers(
+        self, completion: Completion, content_type: bytes, *, cost: bool
+    ) -> list[tuple[bytes, bytes]]:
+        headers = answer_headers(completion, content_type, cost=cost)
+        if completion.inbound.controls.debug:
+            headers.append(plan_header(completion.plan))
+        return headers
+
+
+def prompt_sample(body: Mapping[str, Any], limit: int) -> str:
+    """Up to `limit` characters of the prompt's text: its start and its end, from any dialect's body."""
+    texts: list[str] = []
+    for field in ("system", "instructions", "messages", "input"):
+        _collect(body.get(field), texts, limit)
+    text = "\n".join(texts)
+    half = limit // 2
+    return text if len(text) <= limit else text[:half] + text[-half:]
+
+
+def _collect(value: Any, texts: list[str], limit: int) -> None:
+    if isinstance(value, str):
+        texts.append(value if len(value) <= 2 * limit else value[:limit] + value[-limit:])
+    elif isinstance(value, Sequence):
+        for item in value:
+            _collect(item, texts, limit)
+    elif isinstance(value, Mapping):
+        _collect(value.get("content", value.get("text")), texts, limit)
+
+
+def _with_model(subject: Subject, model: str) -> Subject:
+    return Subject(
+        tenant=subject.tenant,
+        workspace=subject.workspace,
+        user=subject.user,
+        key=subject.key,
+        model=model,
+        agent=subject.agent,
+        mission=subject.mission,
+        tools=subject.tools,
+        plan=subject.plan,
+        timezone=subject.timezone,
+    )
+
+
+def _end_span(completion: Completion, error: SluicegateError | None) -> None:
+    span = completion.span
+    if span is None:
+        return
+    completion.span = None
+    usage = completion.usage
+    span.end(
+        {
+            "gen_ai.response.model": completion.model.id,
+            "gen_ai.usage.input_tokens": usage.prompt_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+            "sluicegate.request_id": completion.inbound.request_id,
+            "sluicegate.cost_nano_usd": completion.cost_nano,
+        },
+        error=error.code if error is not None else completion.error,
+    )

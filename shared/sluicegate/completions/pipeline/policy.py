@@ -1,0 +1,27 @@
+"""Sizes of the pipeline, from `policies/completions.yaml`."""
+
+from pydantic import Field
+
+from sluicegate.kernel.policy_files import PolicyModel
+
+
+class CompletionsPolicy(PolicyModel):
+    """How requests are run.
+
+    `minimum_output_tokens` is the smallest answer worth starting: a budget that cannot pay it refuses.
+    A stream whose largest answer is above `stream_slice_tokens` holds money for that many tokens and
+    grows its hold before it has used half of what is left; a shorter one holds all at once, which is
+    stricter. When a client leaves a stream, the provider is read on for at most `abandoned_seconds` (the
+    money is held already, and its own figures make the cost exact); what is not done by then is cut, and
+    read on for `linger_seconds` more for what had been produced. `forwarded_headers` are the caller's
+    headers passed to providers.
+    """
+
+    minimum_output_tokens: int = Field(16, ge=1, le=4_096)
+    stream_slice_tokens: int = Field(4_096, ge=64, le=1_000_000)
+    abandoned_seconds: float = Field(10.0, ge=0, le=300)
+    linger_seconds: float = Field(0.5, ge=0, le=5)
+    cacheable_answer_bytes: int = Field(1 << 20, ge=0, le=16 << 20)
+    complexity_sample_characters: int = Field(8_192, ge=256, le=65_536)
+    idempotency_ttl_seconds: int = Field(86_400, ge=60, le=604_800)
+    forwarded_headers: tuple[str, ...] = ("anthropic-beta", "openai-beta")

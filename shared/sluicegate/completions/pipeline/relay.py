@@ -1,0 +1,143 @@
+"""Relaying a stream: bytes to the client, money held ahead of them, settlement at the end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from sluicegate.admission.service import AdmissionService
+from sluicegate.completions.pipeline.asking import Opened
+from sluicegate.completions.pipeline.completion import Completion
+from sluicegate.completions.pipeline.policy import CompletionsPolicy
+from sluicegate.completions.pipeline.settlement import settle, take_usage
+from sluicegate.completions.types import UpstreamFailure
+from sluicegate.kernel.errors import BudgetExceededError, SluicegateError, UpstreamError, UpstreamTimeoutError
+from sluicegate.kernel.money import nano_from_pico
+
+log = logging.getLogger(__name__)
+
+Finished = Callable[[Completion], Awaitable[None]]
+
+
+class Relay:
+    """Passes streams on. Streams that clients left are finished here, in the background."""
+
+    def __init__(self, admission: AdmissionService, policy: CompletionsPolicy) -> None:
+        self._admission = admission
+        self._policy = policy
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    async def stream(
+        self, completion: Completion, opened: Opened, finished: Finished
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes for the client, whole events only. Settles before the last of them is given out.
+
+        `finished` is awaited once the stream is settled, however it ended. A failure in mid-stream
+        becomes the dialect's error event: what was sent cannot be taken back.
+        """
+        meter = opened.meter
+        complete = False
+        try:
+            out = opened.first
+            if not meter.finished:
+                if out:
+                    yield out
+                async for chunk in opened.chunks:
+                    out = meter.feed(chunk)
+                    if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
+                        raise BudgetExceededError(
+                            "the budget ran out while this answer was being written; it was cut short"
+                        )
+                    if meter.finished or meter.failed is not None:
+                        break
+                    if out:
+                        yield out
+                        out = b""
+            out += meter.close()
+            if meter.failed is not None:
+                completion.outcome, completion.error = "failure", meter.failed.code
+            elif not meter.finished:
+                raise UpstreamError("the provider's answer broke off")
+            take_usage(completion, meter)
+            complete = True
+            opened.reply.close()
+            await settle(self._admission, completion)
+            await finished(completion)
+            if out:
+                yield out
+        except (UpstreamFailure, SluicegateError) as failure:
+            error = _as_error(failure)
+            completion.outcome, completion.error = "failure", error.code
+            if not complete:
+                complete = True
+                meter.feed(await opened.reply.cancel(self._policy.linger_seconds))
+                take_usage(completion, meter)
+                await settle(self._admission, completion)
+                await finished(completion)
+            yield completion.codec.stream_error(error, completion.inbound.request_id)
+        finally:
+            if not complete:
+                self._abandon(completion, opened, finished)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for abandoned streams to be settled; after `timeout_s` cut them, which settles them too."""
+        if not self._abandoned:
+            return
+        _, late = await asyncio.wait(self._abandoned, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=self._policy.linger_seconds + 1)
+
+    async def _afford(self, completion: Completion, produced: int) -> bool:
+        """Keep the hold of a sliced stream ahead of what it produced: grown before half a slice is left."""
+        grant = completion.grant
+        if grant is None:
+            return True
+        prices, facts = completion.model.prices, completion.facts
+        paid = prices.affordable_output(grant.held_nano, facts.input_bound, facts.images)
+        ahead = self._policy.stream_slice_tokens // 2
+        if paid is None or produced + ahead <= paid or paid >= completion.cap * facts.choices:
+            return True
+        tokens = self._policy.stream_slice_tokens
+        if await self._admission.grow(grant, nano_from_pico(tokens * prices.output), tokens):
+            return True
+        # Denied for now; others may settle meanwhile. Half of the head start stays for what is under way.
+        return produced + ahead // 2 <= paid
+
+    def _abandon(self, completion: Completion, opened: Opened, finished: Finished) -> None:
+        task = asyncio.get_running_loop().create_task(self._finish(completion, opened, finished))
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+
+    async def _finish(self, completion: Completion, opened: Opened, finished: Finished) -> None:
+        """The client is gone: read on for the provider's own figures, for a while; then cut and charge."""
+        completion.outcome = "aborted"
+        meter = opened.meter
+        try:
+            async with asyncio.timeout(self._policy.abandoned_seconds):
+                async for chunk in opened.chunks:
+                    meter.feed(chunk)
+                    if meter.finished or meter.failed is not None:
+                        break
+                    if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
+                        break
+        except (TimeoutError, UpstreamFailure):
+            pass  # whatever was produced is charged below
+        except asyncio.CancelledError:
+            log.info("cut a stream at shutdown", extra={"request_id": completion.inbound.request_id})
+        if meter.finished:
+            opened.reply.close()
+        else:
+            meter.feed(await opened.reply.cancel(self._policy.linger_seconds))
+        meter.close()
+        take_usage(completion, meter)
+        await settle(self._admission, completion)
+        await finished(completion)
+
+
+def _as_error(failure: UpstreamFailure | SluicegateError) -> SluicegateError:
+    if isinstance(failure, SluicegateError):
+        return failure
+    if failure.timeout:
+        return UpstreamTimeoutError(f"the provider stopped answering ({failure.phase})")
+    return UpstreamError(f"the provider's answer broke off ({failure.phase})")

@@ -1,0 +1,57 @@
+"""How much money and how many tokens a request holds, and how far its answer may go. Pure."""
+
+from dataclasses import dataclass
+
+from sluicegate.completions.types import RequestFacts
+from sluicegate.kernel.models import Capability, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What one request asks of admission at one model.
+
+    `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
+    stream: for its first slice), `floor_nano` for the smallest answer worth starting. `tokens` are
+    reserved against token limits. `sliced` says that the hold grows while the stream runs.
+    """
+
+    cap: int
+    want_nano: int
+    floor_nano: int
+    tokens: int
+    sliced: bool
+
+
+def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: int) -> Size:
+    """The size of a request with `facts` at `model`. Sound: the hold covers any answer within `cap`."""
+    prices = model.prices
+    if Capability.EMBEDDINGS in facts.capabilities:
+        hold = prices.hold(facts.input_bound, 0, facts.images)
+        return Size(cap=0, want_nano=hold, floor_nano=hold, tokens=facts.input_bound, sliced=False)
+    cap = min(
+        model.tokens_per_request,
+        model.output_tokens_limit,
+        max(1, model.context_tokens - facts.input_estimate),
+    )
+    if facts.max_output_tokens is not None:
+        cap = min(cap, facts.max_output_tokens)
+    first = cap * facts.choices
+    sliced = facts.stream and first > slice_tokens
+    if sliced:
+        first = slice_tokens
+    least = min(minimum_output, cap) * facts.choices
+    return Size(
+        cap=cap,
+        want_nano=prices.hold(facts.input_bound, first, facts.images),
+        floor_nano=prices.hold(facts.input_bound, min(least, first), facts.images),
+        tokens=facts.input_bound + first,
+        sliced=sliced,
+    )
+
+
+def affordable_cap(model: Model, facts: RequestFacts, cap: int, nano: int) -> int:
+    """`cap`, lowered to the output tokens per choice that `nano` nano-dollars pay beside the input."""
+    total = model.prices.affordable_output(nano, facts.input_bound, facts.images)
+    if total is None:
+        return cap
+    return max(0, min(cap, total // facts.choices))

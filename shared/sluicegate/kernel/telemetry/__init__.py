@@ -1,0 +1,1 @@
+"""What operators see: metrics (Prometheus), logs (JSON lines) and traces (OpenTelemetry)."""

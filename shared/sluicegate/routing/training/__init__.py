@@ -1,0 +1,1 @@
+"""Trains the complexity classifier offline: `python -m sluicegate.routing.training`."""

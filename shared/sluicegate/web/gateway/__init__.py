@@ -1,0 +1,1 @@
+"""The gateway's HTTP edge: its routes, its errors in the caller's own protocol, its documentation."""

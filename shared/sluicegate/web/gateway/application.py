@@ -1,0 +1,182 @@
+"""The gateway's handler: finds the route, authenticates, runs the pipeline, answers."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from sluicegate.completions.pipeline.completion import Inbound
+from sluicegate.completions.pipeline.controls import read_controls
+from sluicegate.completions.pipeline.pipeline import CompletionPipeline
+from sluicegate.completions.types import Answer, Codec
+from sluicegate.identity.authenticator import Authenticator
+from sluicegate.identity.permissions import require
+from sluicegate.identity.policy import Permission
+from sluicegate.identity.principal import Principal
+from sluicegate.kernel.errors import (
+    MethodNotAllowedError,
+    NotFoundError,
+    OverloadedError,
+    SluicegateError,
+)
+from sluicegate.kernel.ids import request_id as new_request_id
+from sluicegate.kernel.models import Dialect
+from sluicegate.kernel.telemetry.metrics import IN_FLIGHT
+from sluicegate.web.exchange import ClientGoneError, Exchange, Headers
+from sluicegate.web.gateway.cors import Cors
+from sluicegate.web.gateway.errors import UnexpectedError, dialect_of, respond_error
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+COMPLETION_PATHS: Mapping[str, Dialect] = {
+    "/v1/chat/completions": Dialect.OPENAI_CHAT,
+    "/v1/messages": Dialect.ANTHROPIC_MESSAGES,
+    "/v1/responses": Dialect.OPENAI_RESPONSES,
+    "/v1/embeddings": Dialect.OPENAI_EMBEDDINGS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """`body_bytes` of one request, `concurrent` requests on this instance (further ones get 503)."""
+
+    body_bytes: int
+    concurrent: int
+
+
+class GatewayApplication:
+    """`await application(exchange)` answers one exchange. Nothing it does escapes as an exception.
+
+    Args:
+        pages: further routes (health, metrics, models, OpenAPI) by path; each takes GET and HEAD.
+        forwarded: lower-case names of the caller's headers that are passed on to providers.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: CompletionPipeline,
+        authenticator: Authenticator,
+        codecs: Mapping[Dialect, Codec],
+        pages: Mapping[str, Handler],
+        limits: GatewayLimits,
+        cors: Cors,
+        forwarded: frozenset[bytes],
+    ) -> None:
+        self._pipeline = pipeline
+        self._authenticator = authenticator
+        self._codecs = codecs
+        self._pages = pages
+        self._limits = limits
+        self._cors = cors
+        self._forwarded = forwarded
+        self._running = 0
+
+    async def __call__(self, exchange: Exchange) -> None:
+        started = time.perf_counter()
+        dialect = COMPLETION_PATHS.get(exchange.path)
+        if dialect is not None and exchange.method == "POST":
+            await self._completion(exchange, dialect, started)
+        else:
+            await self._page(exchange)
+
+    async def authenticate(self, exchange: Exchange) -> Principal:
+        """The caller of `exchange`, who may use models.
+
+        Raises:
+            AuthenticationError: unknown. PermissionDeniedError: known, but may not use models.
+        """
+        authorization = exchange.header(b"authorization")
+        x_api_key = exchange.header(b"x-api-key")
+        credential = x_api_key or authorization
+        principal = self._authenticator.peek(credential) if credential is not None else None
+        if principal is None:
+            principal = await self._authenticator.authenticate(authorization, x_api_key, exchange.client)
+        require(principal, Permission.ACCESS_MODELS)
+        return principal
+
+    async def _completion(self, exchange: Exchange, dialect: Dialect, started: float) -> None:
+        request_id = new_request_id()
+        codec = self._codecs[dialect]
+        origin = exchange.header(b"origin")
+        extra = self._cors.headers(origin) if origin is not None else []
+        if self._running >= self._limits.concurrent:
+            error = OverloadedError("this instance is at its limit of requests under way", retry_after=1)
+            await respond_error(exchange, error, codec, request_id, extra)
+            return
+        self._running += 1
+        IN_FLIGHT.inc()
+        try:
+            answer = await self._answer(exchange, dialect, request_id, started)
+            await self._deliver(exchange, answer, extra)
+        except SluicegateError as error:
+            await respond_error(exchange, error, codec, request_id, extra)
+        except ClientGoneError:
+            pass  # the pipeline has settled what there was, or is doing so
+        except Exception:
+            log.exception("a request failed unexpectedly", extra={"request_id": request_id})
+            await respond_error(exchange, UnexpectedError(), codec, request_id, extra)
+        finally:
+            self._running -= 1
+            IN_FLIGHT.dec()
+
+    async def _answer(self, exchange: Exchange, dialect: Dialect, request_id: str, started: float) -> Answer:
+        principal = await self.authenticate(exchange)
+        headers = exchange.headers
+        inbound = Inbound(
+            request_id=request_id,
+            dialect=dialect,
+            principal=principal,
+            raw=await exchange.body(self._limits.body_bytes),
+            started=started,
+            controls=read_controls(headers),
+            forward=[header for header in headers if header[0] in self._forwarded],
+            traceparent=exchange.header(b"traceparent"),
+        )
+        # From here on money may be held: the request is finished and settled even if the client leaves.
+        exchange.cancel_when_gone = False
+        return await self._pipeline.run(inbound)
+
+    async def _deliver(self, exchange: Exchange, answer: Answer, extra: Headers) -> None:
+        headers = answer.headers + extra if extra else answer.headers
+        stream = answer.stream
+        if stream is None:
+            await exchange.respond(answer.status, headers, answer.body)
+            return
+        try:
+            await exchange.start(answer.status, headers)
+            async for chunk in stream:
+                await exchange.write(chunk)
+            await exchange.finish()
+        finally:
+            await stream.aclose()
+
+    async def _page(self, exchange: Exchange) -> None:
+        request_id = new_request_id()
+        codec = dialect_of(exchange.path, self._codecs, exchange)
+        origin = exchange.header(b"origin")
+        extra = self._cors.headers(origin) if origin is not None else []
+        try:
+            if exchange.method == "OPTIONS" and origin is not None:
+                await exchange.respond(204, self._cors.preflight(origin), b"")
+                return
+            page = self._pages.get(exchange.path) or self._pages.get(_parent(exchange.path))
+            if page is None:
+                if exchange.path in COMPLETION_PATHS:
+                    raise MethodNotAllowedError(f"{exchange.path} takes POST")  # noqa: TRY301 - answered below
+                raise NotFoundError(f"there is nothing at {exchange.path[:200]}")  # noqa: TRY301 - as above
+            if exchange.method not in {"GET", "HEAD"}:
+                raise MethodNotAllowedError(f"{exchange.path[:200]} takes GET")  # noqa: TRY301 - as above
+            await page(exchange)
+        except SluicegateError as error:
+            await respond_error(exchange, error, codec, request_id, extra)
+        except Exception:
+            log.exception("a page failed unexpectedly", extra={"request_id": request_id})
+            await respond_error(exchange, UnexpectedError(), codec, request_id, extra)
+
+
+def _parent(path: str) -> str:
+    """`/v1/models/*` for `/v1/models/some-id`."""
+    return path.rpartition("/")[0] + "/*" if path.count("/") == 3 else ""

@@ -1,0 +1,41 @@
+"""Errors on the wire: one place that turns them into the caller's own protocol."""
+
+import logging
+from collections.abc import Mapping
+
+from sluicegate.completions.types import Codec
+from sluicegate.kernel.errors import SluicegateError
+from sluicegate.kernel.models import Dialect
+from sluicegate.kernel.telemetry.metrics import REFUSALS
+from sluicegate.web.exchange import Exchange, Headers
+
+log = logging.getLogger(__name__)
+
+
+class UnexpectedError(SluicegateError):
+    """A fault of ours. The log has the cause, the caller gets the request id to quote."""
+
+    def __init__(self) -> None:
+        super().__init__("something went wrong in the gateway; quote the request id to its operator")
+
+
+async def respond_error(
+    exchange: Exchange, error: SluicegateError, codec: Codec, request_id: str, extra: Headers
+) -> None:
+    """Answer with `error` in `codec`'s dialect; adds `retry-after` (whole seconds, rounded up)."""
+    REFUSALS.labels(error.code).inc()
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"x-sluicegate-request-id", request_id.encode()),
+        *extra,
+    ]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1))))
+    await exchange.respond(error.status, headers, codec.error(error, request_id))
+
+
+def dialect_of(path: str, codecs: Mapping[Dialect, Codec], exchange: Exchange) -> Codec:
+    """The codec whose error format a caller of `path` expects; OpenAI's where nothing tells."""
+    if path.startswith("/v1/messages") or exchange.header(b"anthropic-version") is not None:
+        return codecs[Dialect.ANTHROPIC_MESSAGES]
+    return codecs[Dialect.OPENAI_CHAT]
