@@ -136,6 +136,12 @@ def load(settings: type[Settings], **overrides: Any) -> Any:
         raise ConfigurationError(problems) from None
 
 
+def develop(variables: Mapping[str, str]) -> None:
+    """Make this process a development one: set ENVIRONMENT unless it is set, and `variables`."""
+    os.environ.setdefault("ENVIRONMENT", Environment.DEVELOPMENT.value)
+    os.environ.update(variables)
+
+
 def secret(name: str) -> SecretStr | None:
     """The secret that policy refers to by `name` (a variable or a file in `/secrets`), or None.
 

@@ -89,7 +89,9 @@ class CounterCatalog:
         except Exception:
             if state.overrides is None:
                 raise
-            _LOG.warning("budget overrides of %s cannot be read; keeping the last known", state.tenant, exc_info=True)
+            _LOG.warning(
+                "overrides of %s cannot be read; keeping the last known", state.tenant, exc_info=True
+            )
             fresh = state.overrides
         if fresh != state.overrides:
             state.overrides = fresh

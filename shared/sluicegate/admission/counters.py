@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.periods import Period, PeriodInstance, period_instance
 from sluicegate.admission.policy import BudgetPolicy, BudgetRule, CountRule, LimitPolicy, Scope
-from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.types import Subject
 
 # A period far from its end is compiled anew now and then, so that memory of old subjects is not kept.
@@ -146,10 +146,15 @@ def compile_counters(
         rates=rates,
         request_limit_nano=min(request_limits, default=None),
         open_when_away=not closed,
-        revocation=f"revoked|{_quoted(subject.key)}".encode(),
+        revocation=revocation_field(subject.key),
         template=_template(subject),
         valid_until=min([now + _LONGEST_S, *ends]),
     )
+
+
+def revocation_field(key: str) -> bytes:
+    """The field of a tenant's counters that marks `key` as revoked (see admission_sweep.lua)."""
+    return f"revoked|{_quoted(key)}".encode()
 
 
 def _names(subject: Subject, scope: Scope) -> Iterator[str]:
@@ -157,7 +162,7 @@ def _names(subject: Subject, scope: Scope) -> Iterator[str]:
         yield from dict.fromkeys(subject.tools)
         return
     name: str | None = getattr(subject, scope.value)
-    if name is not None:
+    if name:
         yield name
 
 
@@ -199,9 +204,14 @@ def _budgets(
                 if limit is None and star is not None:
                     limit = star.limit_for(plan)
             if limit is not None:
-                yield rule or BudgetRule.model_validate(
-                    {"scope": scope, "name": name, "period": period, "limit_usd": None}
-                ), name, limit
+                yield (
+                    rule
+                    or BudgetRule.model_validate(
+                        {"scope": scope, "name": name, "period": period, "limit_usd": None}
+                    ),
+                    name,
+                    limit,
+                )
 
 
 def _counter(

@@ -147,7 +147,7 @@ class HoldPolicy(PolicyModel):
     @model_validator(mode="after")
     def _heard_in_time(self) -> Self:
         if self.heartbeat_s * 2 > self.lifetime_s:
-            raise ValueError("heartbeat_s must be at most half of lifetime_s; a single loss must not end a hold")
+            raise ValueError("heartbeat_s must be at most half of lifetime_s: one loss must not end a hold")
         return self
 
 

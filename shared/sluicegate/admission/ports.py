@@ -82,15 +82,17 @@ class AdmissionStore(Protocol):
 class AdmissionUpkeep(Protocol):
     """What keeps an AdmissionStore's counters whole, away from the hot path. Raises StoreUnavailable."""
 
-    async def seed(
-        self,
-        tenant: str,
-        amounts: Sequence[tuple[Counter, int]],
-        revocations: Sequence[bytes],
-        generation: str,
-        recovery_s: float,
+    async def seed(self, tenant: str, amounts: Sequence[tuple[Counter, int]]) -> None:
+        """Give counters that have no value yet their first one, as settled."""
+        ...
+
+    async def begin(
+        self, tenant: str, revocations: Sequence[bytes], generation: str, recovery_s: float
     ) -> tuple[str, float]:
-        """Give counters that have no value their first one; the generation, and seconds still to wait."""
+        """Begin a generation unless one is there; the one in force, and seconds before it admits.
+
+        `revocations` are fields that mark revoked keys.
+        """
         ...
 
     async def restore(self, counters: CounterSet, hold_id: str, nano: int, tokens: int) -> Unseeded | None:

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
 
-from sluicegate.admission.counters import Counter, CounterSet
+from sluicegate.admission.counters import Counter, CounterSet, revocation_field
 from sluicegate.admission.ports import AdmissionUpkeep, RevocationReader, SpendReader
 from sluicegate.admission.replies import Unseeded
 from sluicegate.admission.state import TenantState
@@ -38,19 +37,11 @@ class Recovery:
         self._recovery_s = recovery_s
 
     async def seed(self, state: TenantState, counters: CounterSet, unseeded: Unseeded) -> float:
-        """Seed what `unseeded` names; seconds to wait before trying again.
-
-        One task of this instance seeds a tenant at a time; those that waited for it try again at once.
-        """
-        seeds = state.seeds
-        async with state.seeding:
-            if state.seeds != seeds:
-                return 0.0
-            amounts = counters.amounts
-            wanted = [amounts[index] for index in unseeded.missing] if unseeded.missing else amounts
-            wait = await self._seed(state, wanted, whole=not unseeded.missing)
-            state.seeds += 1
-        return wait
+        """Give first values to what `unseeded` names; seconds to wait before trying again."""
+        amounts = counters.amounts
+        wanted = [amounts[index] for index in unseeded.missing] if unseeded.missing else amounts
+        spent = await asyncio.gather(*(self._fill(state, counter) for counter in wanted))
+        return 0.0 if unseeded.missing else await self._begin(state, known=any(spent))
 
     async def adopt(self, state: TenantState, generation: str) -> None:
         """Take note of the counters' generation; when it is a new one, put this instance's holds back."""
@@ -59,6 +50,7 @@ class Recovery:
         if state.generation:
             _LOG.warning("counters of %s were lost; %d holds are put back", state.tenant, len(state.open))
         state.generation = generation
+        state.enlisted = False
         for hold_id, grant in list(state.open.items()):
             counters = grant.counters
             if grant.generation in {generation, NO_GENERATION} or not isinstance(counters, CounterSet):
@@ -71,28 +63,48 @@ class Recovery:
                     grant.generation = generation
                     break
                 amounts = counters.amounts
-                await self._upkeep.seed(
-                    state.tenant, await self._spent([amounts[i] for i in unseeded.missing]), (), generation, 0.0
-                )
+                await asyncio.gather(*(self._fill(state, amounts[index]) for index in unseeded.missing))
 
     async def rebuild(self, state: TenantState) -> None:
         """Begin a new generation after a loss that a heartbeat found, and put this instance's holds back."""
-        async with state.seeding:
-            await self._seed(state, (), whole=True)
+        await self._begin(state, known=True)
 
-    async def _seed(self, state: TenantState, wanted: Sequence[Counter], *, whole: bool) -> float:
-        amounts = await self._spent(wanted, state.tenant)
-        marks: list[bytes] = []
-        recovery_s = 0.0
-        if whole:
-            if self._revocations is not None:
-                marks = [b"revoked|" + each.encode() for each in await self._revocations.revoked(state.tenant)]
-            # A tenant that never spent and that we never served is new: nobody has a hold to put back.
-            if state.generation or any(amount for _, amount in amounts):
-                recovery_s = self._recovery_s
-        generation, wait = await self._upkeep.seed(
-            state.tenant, amounts, marks, secrets.token_hex(8), recovery_s
+    async def spent(self, tenant: str, counter: Counter) -> int:
+        """What the ledger knows as settled for `counter`, in the counter's unit."""
+        if self._spend is None:
+            return 0
+        until = counter.instance.end or self._clock.now() + _FOREVER_S
+        nano, tokens = await self._spend.spent(
+            tenant, counter.scope, counter.name, counter.instance.start, until
         )
-        await self._upkeep.enlist(state.tenant)
-        await self.adopt(state, generation)
+        return nano if counter.unit == "n" else tokens
+
+    async def _begin(self, state: TenantState, *, known: bool) -> float:
+        """Have a generation in force, or at least in recovery; seconds until it admits."""
+        async with state.beginning:
+            marks: list[bytes] = []
+            if self._revocations is not None:
+                marks = [revocation_field(key) for key in await self._revocations.revoked(state.tenant)]
+            # A tenant that never spent and that we never served is new: nobody has a hold to put back.
+            recovery_s = self._recovery_s if known or state.generation else 0.0
+            name = secrets.token_hex(8)
+            generation, wait = await self._upkeep.begin(state.tenant, marks, name, recovery_s)
+            await self.adopt(state, generation)
         return wait
+
+    async def _fill(self, state: TenantState, counter: Counter) -> int:
+        """Have a first value for `counter`; what was settled before. Many that ask at once read once."""
+        task = state.filling.get(counter.committed)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._fill_from_ledger(state.tenant, counter))
+            state.filling[counter.committed] = task
+            task.add_done_callback(lambda _: state.filling.pop(counter.committed, None))
+        return await asyncio.shield(task)
+
+    async def _fill_from_ledger(self, tenant: str, counter: Counter) -> int:
+        (value,) = await self._upkeep.read(tenant, (counter,))
+        if value is not None:
+            return value[1]
+        spent = await self.spent(tenant, counter)
+        await self._upkeep.seed(tenant, ((counter, spent),))
+        return spent

@@ -104,3 +104,12 @@ def _details(counter: Counter, kind: str) -> dict[str, Any]:
         "period": str(counter.period),
         "period_end": counter.instance.end or None,
     }
+
+
+def over_request_limit(limit: int, floor: int, whose: str) -> SluicegateError:
+    """The error for a request that costs more than one request may; `whose` limit: policy or caller."""
+    place = "this request's own limit" if whose == "caller" else "the limit for one request"
+    return BudgetExceededError(
+        f"{place} is {usd(limit)} USD and at least {usd(floor)} USD are needed; ask for less or raise it",
+        details={"kind": "budget", "period": "request", "limit_usd": usd(limit), "needed_usd": usd(floor)},
+    )

@@ -14,8 +14,8 @@ from sluicegate.admission.waiting import WaitingLine
 class TenantState:
     """One tenant, as one instance sees it. Times are on the monotonic clock.
 
-    `generation` is the last one seen; `open` the grants not yet settled, by hold id; `seeds` counts
-    completed seedings, so that of many that found counters missing one seeds and the others try again.
+    `generation` is the last one seen; `open` the grants not yet settled, by hold id; `lines` and
+    `filling` are by counter field.
     """
 
     tenant: str
@@ -25,11 +25,12 @@ class TenantState:
     overrides_at: float = 0.0
     open: dict[str, Grant] = field(default_factory=dict)
     lines: dict[bytes, WaitingLine] = field(default_factory=dict)
-    seeding: asyncio.Lock = field(default_factory=asyncio.Lock)
-    seeds: int = 0
+    filling: dict[bytes, "asyncio.Task[int]"] = field(default_factory=dict)
+    beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     used_at: float = 0.0
     beat_at: float = 0.0
     swept_at: float = 0.0
+    enlisted: bool = False
     cursors: Cursors = field(default_factory=Cursors)
 
     def freed(self) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class CacheMode(StrEnum):
@@ -10,6 +11,32 @@ class CacheMode(StrEnum):
     USE = "use"
     BYPASS = "bypass"
     REFRESH = "refresh"
+
+
+class CacheKey(NamedTuple):
+    """What identifies an answer for ever: its tenant and a digest over all that decides it."""
+
+    tenant: str
+    digest: str
+
+
+class CacheSlot(NamedTuple):
+    """Where an answer lies now: its key within the present generation of its tags.
+
+    Taken when a request begins and used to store its answer, so that an answer which was under way
+    during an invalidation is stored where nobody looks any more. `name` is hexadecimal and dots.
+    """
+
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What a request may do with the cache: `read` a stored answer, `write` its own."""
+
+    read: bool
+    write: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,3 +71,21 @@ def conversation(body: Json, limit: int) -> list[Any]:
 def whole(value: object) -> int:
     """`value` if it is a count of something, zero if it is anything else."""
     return value if type(value) is int and value > 0 else 0
+
+
+def number(body: Json, name: str, least: float, most: float) -> float | None:
+    """The number `name` in [least, most]; None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if (type(value) is not int and type(value) is not float) or not least <= value <= most:
+        raise invalid(name, f"must be a number from {least:g} to {most:g}")
+    return value
+
+
+def word(holder: Json, name: str, path: str) -> str | None:
+    """The string `name` of the object at `path`; None where it is absent or null."""
+    value = holder.get(name)
+    if value is None or type(value) is str:
+        return value
+    raise invalid(f"{path}.{name}" if path else name, "must be a string")

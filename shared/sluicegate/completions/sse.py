@@ -8,6 +8,7 @@ EVENT_LIMIT = 1 << 20
 """Bytes one event may have before its stream counts as broken."""
 
 _END = b"\n\n"
+_BACKSLASH = 0x5C
 
 
 class EventSplitter:
@@ -85,6 +86,19 @@ def json_object(data: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def string_length(event: bytes, start: int) -> int:
+    """Bytes of the JSON string whose opening quote is at `start`, escapes as written; -1 if it has no end."""
+    end = event.find(b'"', start + 1)
+    while end > 0 and event[end - 1] == _BACKSLASH:
+        first = end - 1
+        while event[first - 1] == _BACKSLASH:
+            first -= 1
+        if (end - first) % 2 == 0:
+            break
+        end = event.find(b'"', end + 1)
+    return end - start - 1 if end > 0 else -1
 
 
 def data_event(value: object) -> bytes:

@@ -165,7 +165,7 @@ class UpstreamReply(Protocol):
 
 
 class Provider(Protocol):
-    """A place that runs models. `dialects` are those it speaks, the preferred one first.
+    """A place that runs models. `spoken` tells the dialects of one of them, the preferred one first.
 
     `send` raises UpstreamFailure when there is no answer at all; an answer with an error status is
     an answer. `ready` says why it cannot be used (no credential), or None.
@@ -173,7 +173,8 @@ class Provider(Protocol):
 
     name: str
     kind: str
-    dialects: tuple[Dialect, ...]
+
+    def spoken(self, model: str) -> tuple[Dialect, ...]: ...
 
     def ready(self) -> str | None: ...
 

@@ -71,7 +71,8 @@ class Authenticator:
     def peek(self, credential: bytes) -> Principal | None:
         """The principal of a credential verified just now, or None: then `authenticate`.
 
-        `credential` is the header's value as it came: `Bearer …` or the bare key of `x-api-key`.
+        `credential` is the header's value as it came: that of `x-api-key` where there is one (it was
+        remembered only if `authenticate` would choose it again), else that of `authorization`.
         """
         entry = self._known.get(sha256(credential).digest())
         if entry is None or entry.fresh_until <= self._monotonic():
@@ -83,7 +84,8 @@ class Authenticator:
     ) -> Principal:
         """The caller, from the two headers that may carry a credential and the client's address.
 
-        With both headers, a key of ours wins, then `authorization`.
+        With both headers, `x-api-key` counts if it looks like a credential of ours, else `authorization`:
+        SDKs send another service's key along when the environment has one.
 
         Raises:
             AuthenticationError: no credential, or one that does not hold.
@@ -184,10 +186,14 @@ def _chosen(authorization: bytes | None, x_api_key: bytes | None) -> bytes | Non
         authorization = None
     if not x_api_key:
         return authorization
-    if authorization is None:
+    if authorization is None or _plausible(_token(x_api_key)):
         return x_api_key
-    ours = x_api_key.startswith(KEY_START) and not _token(authorization).startswith(KEY_START)
-    return x_api_key if ours else authorization
+    return authorization
+
+
+def _plausible(token: bytes) -> bool:
+    """Whether it has the shape of a key or token of ours; another service's key has not."""
+    return token.startswith(KEY_START) or token.count(b".") == 2
 
 
 def _token(credential: bytes) -> bytes:

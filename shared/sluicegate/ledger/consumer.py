@@ -131,7 +131,7 @@ class OutboxConsumer:
                 self.counts.failures += 1
                 _log.warning("usage events wait in the outbox: %s", error.message)
                 wait_s = min(wait_s * 2, 10.0)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a bug must not end the task that keeps the ledger
                 # Whatever it was, the events are still in the outbox: say so and try again.
                 self.counts.failures += 1
                 _log.exception("usage events wait in the outbox")

@@ -15,6 +15,8 @@ from sluicegate.ledger.usage import Outcome, UsageRow
 
 MAX_EVENT_BYTES = 1 << 20
 _MAX_INTEGER = 2**63 - 1
+# Where the admission scripts' events come from; a usage event of theirs stands in for a lost owner's.
+_REAPER = "/sluicegate/admission"
 _OUTCOMES = frozenset(get_args(Outcome))
 
 
@@ -99,6 +101,7 @@ def decode_usage(event: Event) -> UsageRow:
         tools=fields.names("tools"),
         attempts=fields.integer("attempts", 1),
         streamed=fields.flag("streamed"),
+        reaped=event.source == _REAPER,
     )
 
 
@@ -109,7 +112,7 @@ class _Fields:
         self._content = content
 
     def text(self, name: str, default: str | None = None) -> str:
-        return self._field(name, default, lambda value: isinstance(value, str) and _is_text(value), "text")
+        return str(self._field(name, default, _is_text, "text"))
 
     def optional_text(self, name: str) -> str | None:
         return None if self._content.get(name) is None else self.text(name)
@@ -125,11 +128,11 @@ class _Fields:
         return float(self._field(name, default, _is_number, "a number"))
 
     def flag(self, name: str) -> bool:
-        return bool(self._field(name, False, lambda value: value in {True, False}, "true or false"))
+        return bool(self._field(name, False, lambda value: isinstance(value, bool), "true or false"))
 
     def names(self, name: str) -> tuple[str, ...]:
         value = self._field(name, [], lambda value: value == {} or isinstance(value, list), "a list")
-        if not all(isinstance(item, str) and _is_text(item) for item in value):
+        if not all(_is_text(item) for item in value):
             _refuse(f"{name}: not a list of names")
         return tuple(value)
 
@@ -150,9 +153,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_text(value: str) -> bool:
-    """Not every JSON string can be stored as UTF-8: lone surrogates cannot."""
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+def _is_text(value: Any) -> bool:
+    """Text that can be stored as UTF-8, as not all that JSON can say can: lone surrogates cannot."""
+    return isinstance(value, str) and (
+        value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    )
 
 
 def _time(content: Mapping[str, Any]) -> float:

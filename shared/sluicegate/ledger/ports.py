@@ -61,18 +61,20 @@ class UsageStore(Protocol):
     """Keeps usage rows. Raises DependencyUnavailableError while it cannot be reached."""
 
     async def append(self, rows: Sequence[UsageRow]) -> int:
-        """Store the rows not yet stored, all or none; the number that were new.
+        """Store the rows not yet stored, all or none; the number that changed anything.
 
-        A row is known by tenant and request id, and the first one wins: the counters were charged
-        once, with it, so a late second one must not change what the ledger says.
+        A row is known by tenant and request id, and the first one wins, with one exception: a row that
+        stands in for a lost owner's (`reaped`) gives way to the owner's own, as the counters do
+        (admission corrects its estimate by the difference), in whatever order the two arrive.
         """
         ...
 
     async def spent(self, tenant: str, scope: str, name: str, since: float, until: float) -> tuple[int, int]:
         """Nano-dollars and tokens of `name` in `scope` within [since, until), epoch seconds.
 
-        Scopes: tenant, workspace, user, key, agent, mission, model, provider, tool. Tokens are all of the
-        prompt and the output. This is what `admission.ports.SpendReader` asks for.
+        Scopes: tenant, workspace, user, key, agent, mission, model, provider, tool. Tokens are all of
+        the prompt and the output, without answers from the cache: nobody was asked for those. This is
+        what `admission.ports.SpendReader` asks for.
 
         Raises:
             ValueError: an unknown scope.

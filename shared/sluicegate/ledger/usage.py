@@ -11,7 +11,8 @@ class UsageRow:
     """What one request used. Money in nano-dollars, `at` in epoch seconds, latency in milliseconds.
 
     `estimated` marks a cost that is not the provider's own figure: an owner that died (charged at
-    its held amount) or a stream cut before the provider said its usage.
+    its held amount) or a stream cut before the provider said its usage. `reaped` tells the former: such
+    a row stands in for the owner's own, which replaces it should it still come.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class UsageRow:
     tools: tuple[str, ...] = ()
     attempts: int = 1
     streamed: bool = False
+    reaped: bool = False
 
     def data(self) -> dict[str, Any]:
         """The row as the `data` of a `usage.recorded` event."""

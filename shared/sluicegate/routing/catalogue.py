@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
-from sluicegate.kernel.errors import ModelNotFoundError
+from sluicegate.kernel.errors import ConfigurationError, ModelNotFoundError
 from sluicegate.kernel.models import Model, Prices
 from sluicegate.kernel.policy_files import PolicySet
-from sluicegate.routing.catalogue_policy import AUTO, ModelPrices, ModelsPolicy, PoolPolicy, ProviderPolicy
+from sluicegate.routing.catalogue_checks import AUTO
+from sluicegate.routing.catalogue_policy import ModelPrices, ModelsPolicy, PoolPolicy, ProviderPolicy
 
 _MAX_SHOWN = 3
 _MAX_COMPARED = 128
@@ -27,7 +28,8 @@ class PriceNote:
 class Catalogue:
     """All models of a policy set; immutable.
 
-    `rehearsal` holds the ids of scripted models, `real_providers` the names of all other providers, `auto` the ids that `auto` may choose, `retirement` the
+    `rehearsal` holds the ids of scripted models, `real_providers` the names of all other providers,
+    `auto` the ids that `auto` may choose, `retirement` the
     epoch second from which the provider no longer serves a model.
     """
 
@@ -66,6 +68,19 @@ class Catalogue:
     def resolve(self, name: str) -> Model | None:
         """The model of that id, snapshot or alias."""
         return self._by_name.get(name)
+
+    def known(self, name: str) -> Model:
+        """The model that a policy names.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        model = self._by_name.get(name)
+        if model is None:
+            raise ConfigurationError(
+                f"routing.yaml: fallback_models: no model in models.yaml is called {name!r}; correct either"
+            )
+        return model
 
     def chain(self, model: Model) -> tuple[Model, ...]:
         """`model` and then its fallbacks, theirs after them, depth first, each once."""

@@ -8,7 +8,7 @@ from sluicegate.kernel.models import Model
 from sluicegate.kernel.money import PICO_PER_NANO, usd
 from sluicegate.routing.types import Candidate, Rejection, RouteQuery
 
-ModelHealth = Callable[[Model], str | None]
+HealthOf = Callable[[Model], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,13 @@ class Surroundings:
     """What is true just now.
 
     `unready` maps providers to why they cannot be used; `unhealthy` says why a model should be left alone,
-    or None; `retired` holds the ids of models that their providers switched off.
+    or None; `retry_after` in how many seconds the first of those may be back; `retired` holds the ids of
+    models that their providers switched off.
     """
 
     unready: Mapping[str, str]
-    unhealthy: ModelHealth
+    unhealthy: HealthOf
+    retry_after: Callable[[], float | None]
     retired: frozenset[str] = frozenset()
 
 
@@ -53,7 +55,7 @@ def unfit(model: Model, query: RouteQuery, floor: float | None) -> Rejection | N
     if not query.capabilities <= model.capabilities:
         lacking = ", ".join(sorted(query.capabilities - model.capabilities))
         return Rejection(model.id, "capability", f"it does not offer {lacking}")
-    if query.region is not None and model.region not in {query.region, "global"}:
+    if query.region is not None and model.region != query.region:
         return Rejection(model.id, "region", f"it runs in {model.region}, not in {query.region}")
     if floor is not None and model.quality_for(query.task) < floor:
         task = query.task or "default"

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sluicegate.routing.policy import LoadFactors
+from sluicegate.routing.policy import LoadFactors, Strategy
 from sluicegate.routing.types import Candidate
 
 _MAX_GROUPS = 512
@@ -34,8 +34,8 @@ def by_latency(candidates: Sequence[Candidate], load: LoadOf, rng: random.Random
     """The quicker of two drawn at random first, then the rest by expected wait.
 
     The expected wait is average latency times (requests under way + 1). Choosing among two keeps the
-    instances from running to the same model (Mitzenmacher, "The power of two choices", 2001). A model without any
-    observation counts as the quickest known, so that it gets some.
+    instances from running to the same model (Mitzenmacher, "The power of two choices", 2001). A model
+    without any observation counts as the quickest known, so that it gets some.
     """
     loads = {candidate.model.id: load(candidate.model.id) for candidate in candidates}
     known = [report.response_s for report in loads.values() if report.response_s is not None]
@@ -140,3 +140,23 @@ class Rotation:
         chosen = turn.next(weights)
         rest = sorted(candidates, key=lambda c: (c.model.id != chosen, -weights[c.model.id], c.model.id))
         return list(rest)
+
+
+class Ordering:
+    """Applies a strategy by its name, with the state that the strategies keep between requests."""
+
+    def __init__(self, load: LoadOf, factors: LoadFactors, rng: random.Random) -> None:
+        self._load = load
+        self._factors = factors
+        self._rng = rng
+        self._rotation = Rotation()
+
+    def ordered(self, strategy: Strategy, group: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """`candidates`, best first. Turns are kept per `group`."""
+        if strategy == "cost" or len(candidates) == 1:
+            return by_cost(candidates)
+        if strategy == "latency":
+            return by_latency(candidates, self._load, self._rng)
+        if strategy == "weighted":
+            return self._rotation.weighted(group, candidates, self._load, self._factors)
+        return self._rotation.round_robin(group, candidates)

@@ -1,13 +1,12 @@
 """The handlers under any other ASGI server: uvicorn, functions-framework."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sluicegate.kernel.errors import PayloadTooLargeError, RequestTimeoutError
-from sluicegate.web.exchange import Headers
+from sluicegate.web.exchange import ClientGoneError, Headers
 from sluicegate.web.server.heads import declared_length, header_lines
 from sluicegate.web.server.limits import ServerLimits
 from sluicegate.web.server.mount import AsgiApp, Receive, Scope, Send
@@ -15,7 +14,7 @@ from sluicegate.web.server.problems import PROBLEM_HEADERS, Handler, escaped
 
 _log = logging.getLogger(__name__)
 
-Hook = Callable[[], Awaitable[None]]
+Hook = Callable[[], Awaitable[object]]
 
 NEW: Final = 0
 STARTED: Final = 1
@@ -63,6 +62,7 @@ class AsgiExchange:
         self.query: bytes = scope["query_string"]
         self.headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
         self.client: str = scope["client"][0] if scope.get("client") else ""
+        self.cancel_when_gone = True
         self.complete = False
         self.gone = False
         self.state = NEW
@@ -140,6 +140,9 @@ class AsgiExchange:
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._begin(status, headers)
+        if self.gone:
+            self.state = FINISHED
+            return
         length = len(body)
         if self.method == "HEAD":
             length = length or declared_length(headers) or 0
@@ -157,10 +160,12 @@ class AsgiExchange:
         """As `Exchange.start`."""
         self._begin(status, headers)
         self.state = STARTED
+        if self.gone:
+            return
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, chunk: bytes) -> None:
-        """As `Exchange.write`; ConnectionResetError once the client has gone."""
+        """As `Exchange.write`; ClientGoneError once the client has gone."""
         if self.state != STARTED:
             raise RuntimeError("write comes after start and before finish")
         self._check_there()
@@ -173,8 +178,9 @@ class AsgiExchange:
             return
         if self.state == NEW:
             raise RuntimeError("finish comes after start")
-        self._check_there()
         self._finished()
+        if self.gone:
+            return
         await self._send({"type": "http.response.body", "body": b""})
 
     def _begin(self, status: int, headers: Headers) -> None:
@@ -182,12 +188,11 @@ class AsgiExchange:
             raise RuntimeError("a request is answered once")
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not a final HTTP status")
-        self._check_there()
         header_lines(headers)
 
     def _check_there(self) -> None:
         if self.gone:
-            raise ConnectionResetError("the client has gone")
+            raise ClientGoneError("the client has gone")
 
     def _finished(self) -> None:
         self.state = FINISHED
@@ -201,7 +206,7 @@ async def _serve_one(handler: Handler, exchange: AsgiExchange, receive: Receive)
     try:
         await asyncio.wait({work, pump}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            if exchange.gone and exchange.state != FINISHED:
+            if exchange.gone and exchange.cancel_when_gone and exchange.state != FINISHED:
                 work.cancel()
             await asyncio.wait({work})
     finally:
@@ -209,15 +214,15 @@ async def _serve_one(handler: Handler, exchange: AsgiExchange, receive: Receive)
             task.cancel()
         await asyncio.wait({work, pump})
     error: BaseException | None = asyncio.CancelledError() if work.cancelled() else work.exception()
-    if exchange.gone and isinstance(error, asyncio.CancelledError | ConnectionResetError):
+    if exchange.gone and isinstance(error, asyncio.CancelledError | ClientGoneError):
         return
     if not pump.cancelled() and pump.exception() is not None:
         raise RuntimeError("the ASGI server failed to deliver the request") from pump.exception()
-    if error is None and exchange.state != FINISHED:
+    if error is None and exchange.state != FINISHED and not exchange.gone:
         error = RuntimeError("the handler returned without a whole answer")
     if error is None:
         return
-    if exchange.state == STARTED:
+    if exchange.state == STARTED and not exchange.gone:
         raise error  # The server then cuts the connection, so that the answer shows as cut.
     status, body = escaped(error)
     _log.log(
@@ -225,8 +230,7 @@ async def _serve_one(handler: Handler, exchange: AsgiExchange, receive: Receive)
         "handler failed: %s %s", exchange.method, exchange.path, exc_info=error,
     )  # fmt: skip
     if exchange.state == NEW:
-        with contextlib.suppress(ConnectionResetError):
-            await exchange.respond(status, PROBLEM_HEADERS, body)
+        await exchange.respond(status, PROBLEM_HEADERS, body)
 
 
 async def _lifespan(

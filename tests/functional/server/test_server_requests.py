@@ -37,9 +37,7 @@ async def test_split_at_every_byte(launch):
     for first in range(1, len(whole), 32):
         cuts = range(first, min(first + 32, len(whole)))
         for bodies in await asyncio.gather(*map(cut, cuts)):
-            assert bodies == [b"POST /p  hello", b"POST /c  hello", b"GET/streamb" + b"x=1"] or bodies == [
-                b"POST /p  hello", b"POST /c  hello", b"GET/stream/abx=1",
-            ]  # fmt: skip
+            assert bodies == [b"POST /p  hello", b"POST /c  hello", b"GET/stream/abx=1"]
 
 
 async def test_one_byte_at_a_time(launch):
@@ -145,8 +143,8 @@ async def test_pipelined_requests_are_answered_in_order(launch):
         running -= 1
 
     wire = await (await launch(handler, pipelined=4)).connect()
-    wire.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n" % number for number in range(3_000)))
-    for number in range(3_000):
+    wire.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n" % number for number in range(900)))
+    for number in range(900):
         assert (await wire.answer()).body == b"/%d" % number
 
 
@@ -159,7 +157,7 @@ async def test_a_pipeline_does_not_pile_up(launch):
 
     rig = await launch(handler, pipelined=4)
     wire = await rig.connect()
-    requests = 50_000
+    requests = 20_000
     wire.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n" * requests)
     await asyncio.sleep(0.1)
     (connection,) = rig.server.connections
@@ -220,7 +218,9 @@ async def test_header_lookup_gives_the_first(launch):
         assert exchange.client == "127.0.0.1"
         await exchange.respond(200, [], exchange.header(b"x-twice") or b"")
 
-    answer = await (await launch(handler)).ask(b"GET / HTTP/1.1\r\nHost: t\r\nX-Twice: 1 \r\nx-twice: 2\r\n\r\n")
+    answer = await (await launch(handler)).ask(
+        b"GET / HTTP/1.1\r\nHost: t\r\nX-Twice: 1 \r\nx-twice: 2\r\n\r\n"
+    )
     assert answer.body == b"1"
 
 

@@ -24,7 +24,7 @@ class Peer:
     writer: asyncio.StreamWriter
     number: int
 
-    async def request(self, take_body: bool = True) -> tuple[bytes, bytes]:
+    async def request(self, *, take_body: bool = True) -> tuple[bytes, bytes]:
         """The next request's head and body; EOFError when the client closed instead."""
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
@@ -62,9 +62,12 @@ class Wire:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        while not holds():  # noqa: ASYNC110 - the conditions are the tests', too many for an event each
+            await asyncio.sleep(0.001)
+
     async def all_closed(self) -> None:
-        while self.open:
-            await asyncio.sleep(0.005)
+        await self.until(lambda: not self.open)
 
 
 Handler = Callable[[Peer, tuple[bytes, bytes]], Awaitable[None]]
@@ -83,7 +86,7 @@ async def wire() -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
             tasks.add(asyncio.current_task())
             try:
                 while True:
-                    request = await peer.request(take_body)
+                    request = await peer.request(take_body=take_body)
                     state.requests.append(request)
                     await handler(peer, request)
             except (EOFError, ConnectionError, asyncio.CancelledError):

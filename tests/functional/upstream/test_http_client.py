@@ -1,6 +1,8 @@
 """The client against servers that behave: framing, reuse, pooling, streaming, cancelling."""
 
 import asyncio
+import random
+import socket
 
 import pytest
 
@@ -170,13 +172,11 @@ async def test_only_so_many_idle_connections_are_kept(wire, bounded, call):
     server = await wire(handler)
     client = bounded(idle_connections=2)
     calls = [asyncio.ensure_future(call(client, server)) for _ in range(5)]
-    while len(server.requests) < 5:
-        await asyncio.sleep(0.001)
+    await server.until(lambda: len(server.requests) == 5)
     gate.set()
     for reply in await asyncio.gather(*calls):
         assert await reply.read() == b"ok"
-    while server.open > 2:
-        await asyncio.sleep(0.001)
+    await server.until(lambda: server.open == 2)
     await (await call(client, server)).read()
     assert server.accepted == 5
 
@@ -292,11 +292,11 @@ async def test_cancelled_while_waiting_for_the_head_drops_the_connection(wire, c
 
     server = await wire(handler)
     calling = asyncio.ensure_future(call(client, server))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await server.until(lambda: server.requests)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
+    await server.all_closed()
     assert await (await call(client, server)).read() == b"ok"
     assert server.accepted == 2
 
@@ -311,8 +311,7 @@ async def test_cancelled_while_waiting_for_a_connection_leaves_the_pool_whole(wi
     server = await wire(handler)
     client = bounded(connections=1)
     first = asyncio.ensure_future(call(client, server))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await server.until(lambda: server.requests)
     waiting = [asyncio.ensure_future(call(client, server)) for _ in range(4)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -325,17 +324,102 @@ async def test_cancelled_while_waiting_for_a_connection_leaves_the_pool_whole(wi
     assert (await call(client, server)).status == 200
 
 
+async def test_a_connection_granted_to_a_call_cancelled_at_that_moment_is_not_lost(wire, bounded, call):
+    async def handler(peer, request):
+        await peer.answer()
+
+    server = await wire(handler)
+    client = bounded(connections=1)
+    for grant_one_to_open in (True, False):
+        held = await call(client, server)
+        pool = next(iter(client._pools.values()))
+        await held.read()
+        connection = pool._idle.pop()  # as a call would take it
+        waiting = asyncio.ensure_future(call(client, server))
+        await asyncio.sleep(0)
+        if grant_one_to_open:
+            connection.shut()
+        else:
+            pool.release(connection)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await (await call(client, server, connect_s=5.0)).read() == b"ok"
+        assert pool.open_connections == 1
+
+
+async def test_calls_that_wait_get_a_connection_when_one_is_dropped(wire, bounded, call):
+    async def handler(peer, request):
+        if request[1] == b"stall":
+            await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+            await peer.reader.read()
+        await peer.answer()
+
+    server = await wire(handler)
+    client = bounded(connections=1)
+    held = await call(client, server, b"stall")
+    waiting = [asyncio.ensure_future(call(client, server)) for _ in range(3)]
+    await asyncio.sleep(0)
+    held.close()
+    for reply in await asyncio.gather(*waiting):
+        assert await reply.read() == b"ok"
+    assert server.accepted == 2
+
+
+async def test_calls_that_wait_get_their_turn_when_connecting_fails(bounded, call):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    client = bounded(connections=1)
+    failures = await asyncio.gather(*(call(client, url) for _ in range(3)), return_exceptions=True)
+    assert [(type(failure), failure.timeout) for failure in failures] == [(UpstreamFailure, False)] * 3
+
+
 async def test_a_closed_client_fails_calls_under_way_and_new_ones(wire, client, call):
     async def handler(peer, request):
         await peer.reader.read()
 
     server = await wire(handler)
     calling = asyncio.ensure_future(call(client, server))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await server.until(lambda: server.requests)
     await client.aclose()
     with pytest.raises(UpstreamFailure):
         await calling
     with pytest.raises(UpstreamFailure):
         await call(client, server)
     await server.all_closed()
+
+
+async def test_calls_cancelled_at_any_moment_never_mix_up_answers_or_lose_connections(wire, bounded, call):
+    async def handler(peer, request):
+        await asyncio.sleep(0.002)
+        size = b"%x\r\n" % len(request[1])
+        await peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.002)
+        await peer.send(size + request[1] + b"\r\n0\r\n\r\n")
+
+    server = await wire(handler)
+    client = bounded(connections=4)
+    chance = random.Random(20260101)
+
+    async def one(number: int) -> bool:
+        reply = await call(client, server, b"%d" % number)
+        try:
+            body = await reply.read() if number % 2 else b"".join([c async for c in reply.chunks()])
+        finally:
+            reply.close()
+        return body == b"%d" % number
+
+    async def one_that_may_be_cancelled(number: int) -> bool:
+        task = asyncio.ensure_future(one(number))
+        done, _ = await asyncio.wait([task], timeout=chance.choice([0, 0.001, 0.002, 0.004, 0.006, 20]))
+        if done:
+            return task.result()
+        task.cancel()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return True
+
+    assert all(await asyncio.gather(*map(one_that_may_be_cancelled, range(200))))
+    assert all(await asyncio.gather(*map(one, range(8))))
+    await server.until(lambda: server.open <= 4)

@@ -126,7 +126,11 @@ def test_a_wrong_shape_names_the_field(fields: dict[str, Any], param: str) -> No
 
 def test_preparing_changes_only_what_must_change() -> None:
     body = request(vendor={"kept": 1}, stream=True)
-    assert orjson.loads(CODEC.prepare(body, "claude-up", 10)) == {**body, "model": "claude-up", "max_tokens": 10}
+    assert orjson.loads(CODEC.prepare(body, "claude-up", 10)) == {
+        **body,
+        "model": "claude-up",
+        "max_tokens": 10,
+    }
     assert orjson.loads(CODEC.prepare(body, "claude-up", None))["max_tokens"] == 64
 
 

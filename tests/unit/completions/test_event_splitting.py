@@ -1,16 +1,26 @@
 """Server-sent events from any split of bytes."""
 
+from itertools import pairwise
+
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.completions.sse import EventSplitter, data_event, fields, json_object, named_event
+from sluicegate.completions.sse import (
+    EventSplitter,
+    data_event,
+    fields,
+    json_object,
+    named_event,
+    string_length,
+)
 
-STREAM = b": hello\n\ndata: {\"a\":1}\n\nevent: x\ndata: 1\ndata: 2\n\n\n\ndata: [DONE]\n\n"
+STREAM = b': hello\n\ndata: {"a":1}\n\nevent: x\ndata: 1\ndata: 2\n\n\n\ndata: [DONE]\n\n'
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 @given(st.lists(st.integers(0, 10_000)), st.sampled_from([b"\n", b"\r\n", b"\r"]))
@@ -48,3 +58,13 @@ def test_writing_is_the_reverse_of_reading() -> None:
     assert (name, data) == (b"n", b'{"a":1}')
     assert json_object(b"[1]") is None
     assert json_object(b"{") is None
+
+
+@given(st.text())
+def test_the_length_of_a_json_string_is_found_in_its_event(text: str) -> None:
+    written = orjson.dumps(text)
+    assert string_length(b'{"a":' + written + b',"b":"c"}', 5) == len(written) - 2
+
+
+def test_a_string_without_an_end_has_no_length() -> None:
+    assert string_length(b'"abc\\"', 0) == -1

@@ -52,7 +52,9 @@ def test_fields_ask_for_capabilities(fields: dict[str, Any], needed: Capability)
 
 
 def test_unset_and_null_fields_ask_for_nothing() -> None:
-    names = "stream tools functions response_format logprobs reasoning_effort n stop max_tokens user modalities"
+    names = (
+        "stream tools functions response_format logprobs reasoning_effort n stop max_tokens user modalities"
+    )
     facts = inspect(request(**dict.fromkeys(names.split()), stream_options=None, max_completion_tokens=None))
     assert facts.capabilities == {Capability.CHAT}
     assert facts.max_output_tokens is None
@@ -81,7 +83,9 @@ def test_embedded_media_count_by_their_own_bounds_not_by_their_size() -> None:
 
 def test_a_document_known_by_id_is_held_at_the_documented_bound() -> None:
     parts = [{"type": "file", "file": {"file_id": "file-1"}}]
-    assert inspect(request(messages=[{"role": "user", "content": parts}])).input_bound > bounds.DOCUMENT_TOKENS
+    assert (
+        inspect(request(messages=[{"role": "user", "content": parts}])).input_bound > bounds.DOCUMENT_TOKENS
+    )
 
 
 def test_names_users_and_usage_are_found() -> None:
@@ -209,7 +213,7 @@ def test_preparing_changes_only_what_must_change() -> None:
     ],
 )
 def test_a_clamp_goes_where_the_client_or_the_provider_looks(
-    asked: dict[str, Any], older: bool, field: str
+    asked: dict[str, Any], *, older: bool, field: str
 ) -> None:
     body = request(**asked)
     for upstream in (

@@ -70,6 +70,17 @@ async def test_a_header_that_was_passed_over_is_never_known(world):
         await world.authenticator.authenticate(b"Bearer foreign-token", None, "c")
 
 
+async def test_of_two_credentials_of_ours_the_same_one_counts_whether_remembered_or_not(world):
+    one = (await world.new_key(user="one")).text.encode()
+    two = (await world.new_key(user="two")).text.encode()
+    authenticate, peek = world.authenticator.authenticate, world.authenticator.peek
+    for _ in range(2):
+        first = await authenticate(b"Bearer " + one, two, "c")
+        assert first.user == "two"
+        await authenticate(b"Bearer " + one, None, "c")
+        assert peek(two) is first
+
+
 async def test_a_revocation_without_announcement_holds_after_five_seconds_at_most(world):
     issued = await world.new_key()
     await world.sign_in(issued.text)

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import pytest
 from anthropic.types import Message
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -20,7 +22,9 @@ CHAT, MESSAGES, EMBEDDINGS = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES, Di
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-def perform(dialect: Dialect, prompt: str, engine: ScriptedEngine | None = None, **fields: Any) -> Performance:
+def perform(
+    dialect: Dialect, prompt: str, engine: ScriptedEngine | None = None, **fields: Any
+) -> Performance:
     body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": prompt}], **fields}
     if dialect is MESSAGES:
         body.setdefault("max_tokens", 100_000)
@@ -62,7 +66,14 @@ def deltas(found: list[ChatCompletionChunk]) -> int:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["hi", "[[tokens 50]]", "[[say hello there]]", "[[reasoning 7]]", "[[refuse]]", '[[tool a {"b": 1}]] [[tool c]]'],
+    [
+        "hi",
+        "[[tokens 50]]",
+        "[[say hello there]]",
+        "[[reasoning 7]]",
+        "[[refuse]]",
+        '[[tool a {"b": 1}]] [[tool c]]',
+    ],
 )
 @pytest.mark.parametrize("limit", [None, 1, 3, 100])
 @pytest.mark.parametrize("n", [1, 3])
@@ -76,7 +87,9 @@ def test_streamed_deltas_equal_reported_output_tokens(prompt: str, limit: int | 
     assert found[-1].choices == []
     assert deltas(found) == usage.completion_tokens
     assert [choice.finish_reason for choice in whole.choices] == [
-        next(c.finish_reason for chunk in found for c in chunk.choices if c.index == index and c.finish_reason)
+        next(
+            c.finish_reason for chunk in found for c in chunk.choices if c.index == index and c.finish_reason
+        )
         for index in range(n)
     ]
     for choice in whole.choices:
@@ -86,7 +99,9 @@ def test_streamed_deltas_equal_reported_output_tokens(prompt: str, limit: int | 
         assert text == (choice.message.content or "")
 
 
-@pytest.mark.parametrize("prompt", ["hi", "[[reasoning 5]] [[tokens 9]]", "[[refuse]]", '[[tool a {"b": 1}]]', "[[reasoning 1]]"])  # fmt: skip
+@pytest.mark.parametrize(
+    "prompt", ["hi", "[[reasoning 5]] [[tokens 9]]", "[[refuse]]", '[[tool a {"b": 1}]]', "[[reasoning 1]]"]
+)
 @pytest.mark.parametrize("limit", [100, 3])
 def test_anthropic_streams_equal_whole_answers(prompt: str, limit: int) -> None:
     whole = Message.model_validate_json(body_of(perform(MESSAGES, prompt, max_tokens=limit)))
@@ -148,7 +163,8 @@ def test_structured_output_is_a_valid_instance_in_both_dialects() -> None:
 
 def test_required_and_named_tools_are_called_with_minimal_arguments() -> None:
     tools = [
-        {"type": "function", "function": {"name": name, "parameters": WEATHER}} for name in ("first", "second")
+        {"type": "function", "function": {"name": name, "parameters": WEATHER}}
+        for name in ("first", "second")
     ]
     for choice, expected in [
         ("required", "first"),
@@ -261,10 +277,16 @@ def test_a_fast_answer_is_one_write() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"messages": []}, {"messages": "x"}, {"model": ""}, {"max_tokens": 0}, {"n": 129}, {"tools": 3},
-        {"messages": ["x"]}, {"stop": ["x"] * 65},
+        {"messages": []},
+        {"messages": "x"},
+        {"model": ""},
+        {"max_tokens": 0},
+        {"n": 129},
+        {"tools": 3},
+        {"messages": ["x"]},
+        {"stop": ["x"] * 65},
     ],
-)  # fmt: skip
+)
 def test_wrong_requests_are_answered_in_the_dialect(fields: dict[str, Any]) -> None:
     performance = perform(CHAT, "hi", **fields)
     assert performance.status == 400
@@ -284,7 +306,9 @@ def vectors(*texts: str, **fields: Any) -> list[Any]:
 
 
 def test_embeddings_are_unit_vectors_nearer_for_similar_texts() -> None:
-    cat, kitten, tax = vectors("The cat sat on the mat.", "the cat sat on a mat", "quarterly tax report", dimensions=64)
+    cat, kitten, tax = vectors(
+        "The cat sat on the mat.", "the cat sat on a mat", "quarterly tax report", dimensions=64
+    )
     assert all(math.isclose(math.hypot(*vector), 1.0) for vector in (cat, kitten, tax))
 
     def likeness(a: list[float], b: list[float]) -> float:
@@ -302,8 +326,96 @@ def test_embeddings_in_base64_are_the_same_numbers() -> None:
 
 
 def test_embedding_inputs_of_tokens_and_wrong_inputs() -> None:
-    for given, words in [([1, 2, 3], 3), ([[1, 2], [3]], 3), ("", 1)]:
-        performance = ScriptedEngine().perform(EMBEDDINGS, orjson.dumps({"model": "e", "input": given}))
+    for texts, words in [([1, 2, 3], 3), ([[1, 2], [3]], 3), ("", 1)]:
+        performance = ScriptedEngine().perform(EMBEDDINGS, orjson.dumps({"model": "e", "input": texts}))
         assert performance.figures.prompt == words
     for wrong in ({}, {"input": []}, {"input": [None]}, {"input": "x", "dimensions": 5000}):
         assert ScriptedEngine().perform(EMBEDDINGS, orjson.dumps({"model": "e", **wrong})).status == 400
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 200)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(
+        ["text", "user", "tool", "tool_result", "function", "json_schema", "x [[tokens 3]]", "object"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "type",
+                    "text",
+                    "function",
+                    "name",
+                    "parameters",
+                    "properties",
+                    "required",
+                    "$ref",
+                    "json_schema",
+                    "schema",
+                    "tool_calls",
+                    "input",
+                    "anyOf",
+                    "items",
+                    "minItems",
+                    "enum",
+                    "minimum",
+                    "multipleOf",
+                    "format",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+FIELDS = [
+    "messages",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "output_config",
+    "stream",
+    "stream_options",
+    "n",
+    "stop",
+    "seed",
+    "max_tokens",
+    "system",
+    "input",
+    "dimensions",
+    "encoding_format",
+    "logprobs",
+    "top_logprobs",
+]
+
+
+@given(
+    dialect=st.sampled_from([CHAT, MESSAGES, EMBEDDINGS]),
+    fields=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8),
+    sound=st.booleans(),
+)
+def test_no_request_makes_it_fail_but_by_an_answer(
+    dialect: Dialect, fields: dict[str, Any], *, sound: bool
+) -> None:
+    body = {"model": "m", **fields}
+    if sound:
+        body["messages"] = [{"role": "user", "content": "hi"}]
+    performance = ScriptedEngine().perform(dialect, orjson.dumps(body))
+    tokens = sum(step.tokens for step in performance.steps)
+    assert performance.status in {200, 400}
+    assert tokens == performance.figures.output
+
+
+def test_deep_nesting_is_refused() -> None:
+    body = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":%b}]}'
+    nested = b'[{"type":"tool_result","content":' * 300 + b'"x"' + b"}]" * 300
+    assert ScriptedEngine().perform(MESSAGES, body % nested).status == 200
+    nested = b'[{"type":"tool_use","input":' + b"[" * 400 + b"]" * 400 + b"}]"
+    assert ScriptedEngine().perform(MESSAGES, body % nested).status == 400

@@ -36,10 +36,15 @@ def test_the_least_instance(schema: dict[str, Any], instance: Any) -> None:
 
 def test_only_what_is_required_is_made_and_references_are_followed() -> None:
     schema = {
-        "$defs": {"Node": {"type": "object", "properties": {"v": {"type": "integer"}, "next": {"$ref": "#/$defs/Node"}},
-                           "required": ["v"]}},
+        "$defs": {
+            "Node": {
+                "type": "object",
+                "properties": {"v": {"type": "integer"}, "next": {"$ref": "#/$defs/Node"}},
+                "required": ["v"],
+            }
+        },
         "$ref": "#/$defs/Node",
-    }  # fmt: skip
+    }
     assert minimal_instance(schema) == {"v": 0}
 
 
@@ -66,6 +71,7 @@ def test_an_optional_way_out_of_a_recursion_is_taken() -> None:
         {"$ref": "https://example.com/schema"},
         {"$ref": "#/$defs/Missing"},
         {"allOf": [{"$ref": "#"}]},
+        {"type": "number", "minimum": 1e300, "multipleOf": 1e-300},
     ],
 )
 def test_endless_and_foreign_schemas_are_refused(schema: dict[str, Any]) -> None:

@@ -42,6 +42,15 @@ class SqliteKeyStore:
         )
         return [row["tenant"] for row in rows]
 
+    async def revoked(self, tenant: str) -> Sequence[str]:
+        """Ids of `tenant`'s revoked keys (`admission.ports.RevocationReader`)."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                "SELECT id FROM api_keys WHERE tenant = ? AND revoked_at IS NOT NULL ORDER BY id", (tenant,)
+            ).fetchall()
+        )
+        return [row["id"] for row in rows]
+
     async def add(self, key: ApiKey) -> bool:
         def change(connection: sqlite3.Connection) -> bool:
             if connection.execute("SELECT 1 FROM api_keys WHERE id = ?", (key.id,)).fetchone():

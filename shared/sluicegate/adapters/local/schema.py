@@ -71,6 +71,7 @@ CREATE TABLE usage_rows (
     tools TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     streamed INTEGER NOT NULL,
+    reaped INTEGER NOT NULL,
     PRIMARY KEY (tenant, request_id)
 ) STRICT;
 CREATE INDEX usage_rows_by_time ON usage_rows (tenant, at);

@@ -12,7 +12,9 @@ from sluicegate.ledger.usage import UsageRow
 _COLUMNS = tuple(field.name for field in fields(UsageRow))
 _INSERT = (
     f"INSERT INTO usage_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - our own column names
-    "ON CONFLICT (tenant, request_id) DO NOTHING"
+    "ON CONFLICT (tenant, request_id) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS)
+    + " WHERE usage_rows.reaped AND NOT excluded.reaped"
 )
 _SCOPES = frozenset({"tenant", "workspace", "user", "key", "agent", "mission", "model", "provider"})
 _GROUPS = {
@@ -48,7 +50,8 @@ class SqliteUsageStore:
             raise ValueError(f"unknown scope {scope!r}: there are {', '.join(sorted(_SCOPES))} and tool")
         sql = (
             "SELECT COALESCE(SUM(cost_nano), 0), COALESCE(SUM("  # noqa: S608 - a checked column name
-            "input_tokens + cached_input_tokens + cache_write_tokens + output_tokens), 0) FROM usage_rows "
+            "(input_tokens + cached_input_tokens + cache_write_tokens + output_tokens) "
+            "* (cache NOT IN ('l1', 'l2', 'l3', 'coalesced'))), 0) FROM usage_rows "
             f"WHERE tenant = :tenant AND at >= :since AND at < :until AND {matches}"
         )
         values = {"tenant": tenant, "name": name, "since": since, "until": until}

@@ -37,9 +37,7 @@ class Commands(Protocol):
 
     async def execute(self, *args: bytes | str | int) -> Any: ...
 
-    async def script(
-        self, script: Script, keys: Sequence[bytes | str], args: _Args
-    ) -> Any: ...
+    async def script(self, script: Script, keys: Sequence[bytes | str], args: _Args) -> Any: ...
 
 
 @dataclass(slots=True)
@@ -123,17 +121,16 @@ class RedisAdmissionStore:
         reply = await self._run(self._settle, encoded.settle_keys, args)
         return _unseeded(reply) or _SETTLED[reply[0]]
 
-    async def seed(
-        self,
-        tenant: str,
-        amounts: Sequence[tuple[Counter, int]],
-        revocations: Sequence[bytes],
-        generation: str,
-        recovery_s: float,
-    ) -> tuple[str, float]:
-        args: list[bytes | str | int] = [generation, int(recovery_s * 1000), _PADDING, len(amounts)]
+    async def seed(self, tenant: str, amounts: Sequence[tuple[Counter, int]]) -> None:
+        args: list[bytes | str | int] = [b"", 0, b""]
         for counter, amount in amounts:
-            args += (counter.committed, counter.settled, amount)
+            args += (counter.committed, amount, counter.settled, amount)
+        await self._run(self._seed, (_key(tenant, "counters"),), args)
+
+    async def begin(
+        self, tenant: str, revocations: Sequence[bytes], generation: str, recovery_s: float
+    ) -> tuple[str, float]:
+        args: list[bytes | str | int] = [generation, int(recovery_s * 1000), _PADDING]
         for mark in revocations:
             args += (mark, b"0")
         reply = await self._run(self._seed, (_key(tenant, "counters"),), args)
@@ -177,9 +174,7 @@ class RedisAdmissionStore:
     async def tenants(self) -> list[str]:
         return sorted(each.decode() for each in await self._execute("SMEMBERS", _TENANTS))
 
-    async def _run(
-        self, script: Script, keys: Sequence[bytes | str], args: _Args
-    ) -> Any:
+    async def _run(self, script: Script, keys: Sequence[bytes | str], args: _Args) -> Any:
         try:
             return await self._client.script(script, keys, args)
         except RedisUnavailable as error:

@@ -106,7 +106,7 @@ class HttpClient:
         )
 
     def endpoint(self, method: str, url: str, headers: Headers = ()) -> Endpoint:
-        """`method` on the absolute `url`, with headers rendered and checked now. Needs a running loop.
+        """`method` on the absolute `url`, with headers rendered and checked now.
 
         Raises:
             ValueError: the address or a header is not valid.

@@ -22,7 +22,7 @@ class OriginPool:
         self._url = url
         self._limits = limits
         self._tls = tls
-        self._loop = asyncio.get_running_loop()
+        self._bound: asyncio.AbstractEventLoop | None = None
         self._all: set[HttpConnection] = set()
         self._idle: deque[HttpConnection] = deque()
         self._waiting: deque[asyncio.Future[HttpConnection | None]] = deque()
@@ -48,7 +48,8 @@ class OriginPool:
         Raises:
             UpstreamFailure: there is no answer.
         """
-        total_at = self._loop.time() + total_s
+        loop = self._bound or self._loop
+        total_at = loop.time() + total_s
         connection = self._idle.pop() if self._idle else await self._obtain(min(connect_s, total_s))
         reused = connection.served > 0
         while True:
@@ -63,7 +64,7 @@ class OriginPool:
             try:
                 await reply.head()
             except StaleConnectionError:
-                left = total_at - self._loop.time()
+                left = total_at - loop.time()
                 if not reused or left <= 0:
                     raise
             else:
@@ -112,6 +113,13 @@ class OriginPool:
     def idle_connections(self) -> int:
         """Connections open and unused."""
         return len(self._idle)
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the first call; a pool serves no other."""
+        if self._bound is None:
+            self._bound = asyncio.get_running_loop()
+        return self._bound
 
     async def _obtain(self, connect_s: float) -> HttpConnection:
         """A connection for one request: a new one, or, where no more may be opened, the next one free."""

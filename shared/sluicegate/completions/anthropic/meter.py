@@ -4,7 +4,7 @@ from sluicegate.completions.anthropic.errors import stream_error
 from sluicegate.completions.anthropic.usage import RunningUsage
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.provider_errors import stream_failure
-from sluicegate.completions.sse import EventSplitter, fields, json_object
+from sluicegate.completions.sse import EventSplitter, fields, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
 from sluicegate.kernel.models import Usage
@@ -67,7 +67,7 @@ class MessageMeter:
             start = at + len(key)
             if event.startswith(b" ", start):
                 start += 1
-            length = event.find(b'"', start + 1) - start - 1
+            length = string_length(event, start)
             if length > 0:
                 self.produced_tokens += delta_tokens(length)
             return

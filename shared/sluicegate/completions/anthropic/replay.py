@@ -18,7 +18,7 @@ _STREAMED = {
     "tool_use": ("input", "input_json_delta", "partial_json", {}),
     "server_tool_use": ("input", "input_json_delta", "partial_json", {}),
 }
-_DELTA_FIELDS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_DELTA_FIELDS = {"text_delta": "text", "thinking_delta": "thinking"}
 _ENDINGS = ("stop_reason", "stop_sequence", "stop_details", "container")
 
 
@@ -118,6 +118,8 @@ def _add(blocks: dict[int, Json], arguments: dict[int, str], index: int, delta: 
         arguments[index] = arguments.get(index, "") + delta["partial_json"]
     elif kind == "citations_delta":
         block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+    elif kind == "signature_delta":
+        block["signature"] = delta["signature"]
     elif kind in _DELTA_FIELDS:
         field = _DELTA_FIELDS[kind]
         block[field] = (block.get(field) or "") + delta[field]

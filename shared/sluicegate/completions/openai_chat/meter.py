@@ -4,7 +4,7 @@ from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.errors import stream_error
 from sluicegate.completions.openai_chat.usage import decode_usage
 from sluicegate.completions.provider_errors import stream_failure
-from sluicegate.completions.sse import EventSplitter, fields, json_object
+from sluicegate.completions.sse import EventSplitter, fields, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
 from sluicegate.kernel.models import Usage
@@ -39,8 +39,10 @@ class ChatMeter:
         done = self._events.feed(data)
         if not done:
             return self._overflowed() if self._events.overflow else b""
+        if done.find(b"\n\n") == len(done) - 2:  # one event to a read is by far the most frequent
+            return done if self._forwards(done) else b""
         events = done.split(b"\n\n")
-        kept = [event for event in events if self._forwards(event)]
+        kept = [event for event in events if not event or self._forwards(event)]
         if len(kept) == len(events):
             return done
         return b"\n\n".join(kept)
@@ -58,7 +60,7 @@ class ChatMeter:
     def _forwards(self, event: bytes) -> bool:
         """Take note of one event; whether the client gets it."""
         if self.finished or self.failed is not None:
-            return not event
+            return False
         for key in _TEXT_KEYS:
             at = event.find(key)
             if at >= 0 and self._count(event, key, at):
@@ -85,7 +87,7 @@ class ChatMeter:
             if event.startswith(b" ", start):
                 start += 1
             if event.startswith(b'"', start):
-                length = event.find(b'"', start + 1) - start - 1
+                length = string_length(event, start)
                 if length > 0:
                     self.produced_tokens += delta_tokens(length)
                     if not self._several:

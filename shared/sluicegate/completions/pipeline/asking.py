@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,15 +21,27 @@ from sluicegate.completions.types import (
     UpstreamFailure,
     UpstreamReply,
 )
-from sluicegate.kernel.errors import SluicegateError, UpstreamError, UpstreamTimeoutError
+from sluicegate.kernel.errors import OverloadedError, SluicegateError, UpstreamError, UpstreamTimeoutError
 from sluicegate.kernel.models import Dialect
 from sluicegate.kernel.telemetry.metrics import attempt_child
-from sluicegate.routing.retry import AttemptState, GiveUp, Outcome, Retry
+from sluicegate.routing.model_health import Trial
+from sluicegate.routing.retry import (
+    AttemptState,
+    FailureKind,
+    Fallback,
+    GiveUp,
+    Outcome,
+    Retry,
+    RetryBudget,
+    next_step,
+)
 from sluicegate.routing.service import Router
 
 log = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_S = 3_600.0
+_CLIENTS_FAULT = frozenset({400, 413, 422})
+_RESTING = "the model has failed repeatedly and is left alone for a moment"
 
 
 @dataclass(slots=True)
@@ -89,6 +102,10 @@ class Asker:
         self._translator = translator
         self._router = router
         self._change_model = change_model
+        self._deadlines = router.policy.deadlines
+        retry = router.policy.retry
+        self._budget = RetryBudget(retry.budget_ratio, retry.budget_minimum, retry.budget_window_s)
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
 
     async def ask(self, completion: Completion) -> Whole | Opened:
         """The first answer that is one.
@@ -96,21 +113,25 @@ class Asker:
         Raises:
             SluicegateError: nobody answered; the last provider's failure as the client may see it.
         """
-        router = self._router
-        deadline = completion.inbound.started + router.deadlines.total_s
+        deadline = completion.inbound.started + self._deadlines.total_s
         index = 0
+        self._budget.request(time.monotonic())
         while True:
-            model = completion.model.id
-            router.begin(model)
+            trial = self._router.begin(completion.model.id)
             try:
-                return await self._ask_model(completion, index, deadline)
+                if trial is not None:
+                    return await self._ask_model(completion, trial, index, deadline)
+                error: SluicegateError = OverloadedError(_RESTING, retry_after=1)
             except FallBackError as fallback:
                 error = fallback.error
             finally:
-                router.end(model)
+                if trial is not None:
+                    self._router.end(trial)
             index = await self._next_model(completion, index, error)
 
-    async def _ask_model(self, completion: Completion, index: int, deadline: float) -> Whole | Opened:
+    async def _ask_model(
+        self, completion: Completion, trial: Trial, index: int, deadline: float
+    ) -> Whole | Opened:
         """Ask the present candidate, again where policy says so.
 
         Raises:
@@ -121,27 +142,40 @@ class Asker:
         while True:
             tries += 1
             try:
-                return await self._try(completion, deadline)
+                return await self._try(completion, trial, deadline)
             except AttemptFailedError as failure:
                 completion.error = failure.error.code
-                state = AttemptState(
-                    attempts=completion.attempts,
-                    on_model=tries,
-                    candidates_left=len(completion.plan.candidates) - index - 1,
-                    remaining_s=deadline - time.perf_counter(),
-                )
-                step = self._router.next_step(state, failure.outcome)
+                step = self._next_step(completion, failure.outcome, tries, index, deadline)
                 error = failure.error
-                if not isinstance(step, Retry) and step.alert:
-                    log.error(  # noqa: TRY400 - the status says it all, a traceback would add nothing
-                        "a provider refuses this gateway; check its credential and model name",
-                        extra={"model": completion.model.id, "status": failure.outcome.status},
-                    )
             if isinstance(step, GiveUp):
                 raise error
             if not isinstance(step, Retry):
                 raise FallBackError(error)
+            self._budget.withdraw(time.monotonic())
             await asyncio.sleep(step.delay_s)
+
+    def _next_step(
+        self, completion: Completion, outcome: Outcome, tries: int, index: int, deadline: float
+    ) -> Retry | Fallback | GiveUp:
+        state = AttemptState(
+            attempts=completion.attempts,
+            on_model=tries,
+            candidates_left=len(completion.plan.candidates) - index - 1,
+            remaining_s=deadline - time.perf_counter(),
+        )
+        step = next_step(
+            state,
+            outcome,
+            self._router.policy.retry,
+            rng=self._rng,
+            budget_available=self._budget.available(time.monotonic()),
+        )
+        if not isinstance(step, Retry) and step.alert:
+            log.error(
+                "a provider refuses this gateway; check its credential and model name",
+                extra={"model": completion.model.id, "status": outcome.status},
+            )
+        return step
 
     async def _next_model(self, completion: Completion, index: int, error: SluicegateError) -> int:
         """Move on to the next candidate that the budgets pay; raise `error` when there is none."""
@@ -150,17 +184,17 @@ class Asker:
                 return following
         raise error from None
 
-    async def _try(self, completion: Completion, deadline: float) -> Whole | Opened:
+    async def _try(self, completion: Completion, trial: Trial, deadline: float) -> Whole | Opened:
         model, inbound = completion.model, completion.inbound
         provider = self._providers[model.provider]
-        spoken = provider.dialects
+        spoken = provider.spoken(model.upstream)
         dialect = inbound.dialect if inbound.dialect in spoken else spoken[0]
         translator = None
         body = completion.body
         if dialect is not inbound.dialect:
             translator = self._translator(inbound.dialect, dialect)
             body = translator.request(body)
-        deadlines = self._router.deadlines
+        deadlines = self._deadlines
         left = deadline - time.perf_counter()
         if left <= 0:
             raise _timed_out("deadline", sent=False)
@@ -184,7 +218,7 @@ class Asker:
             headers=headers,
         )
         completion.attempts += 1
-        completion.provider_dialect = dialect
+        completion.provider = provider.name
         begun = time.perf_counter()
         try:
             if call.stream:
@@ -192,14 +226,15 @@ class Asker:
             else:
                 answer = await self._whole(completion, provider, call, translator)
         except AttemptFailedError as failure:
+            outcome = failure.outcome
             # A client's mistake says nothing about the provider's health.
-            healthy = failure.outcome.kind == "status" and failure.outcome.status in {400, 413, 422}
-            self._router.report(model.id, healthy, time.perf_counter() - begun, failure.outcome.kind)
+            if outcome.kind != "status" or outcome.status not in _CLIENTS_FAULT:
+                self._router.report(trial, ok=False, kind=str(outcome.status or outcome.kind))
             attempt_child(provider.name, model.id, failure.outcome.kind).inc()
             if span is not None:
                 span.end({}, error=failure.error.code)
             raise
-        self._router.report(model.id, True, time.perf_counter() - begun, "ok")
+        self._router.report(trial, ok=True, latency_s=time.perf_counter() - begun)
         attempt_child(provider.name, model.id, "ok").inc()
         if span is not None:
             span.end({"gen_ai.response.model": model.upstream})
@@ -283,7 +318,7 @@ async def _first_bytes(chunks: AsyncIterator[bytes], meter: StreamMeter) -> byte
 def _failed(failure: UpstreamFailure) -> AttemptFailedError:
     if failure.timeout:
         return _timed_out(failure.phase, sent=failure.sent)
-    kind = "broken" if failure.sent else "connect"
+    kind: FailureKind = "broken" if failure.sent else "connect"
     return AttemptFailedError(
         Outcome(kind), UpstreamError(f"the provider could not be reached ({failure.phase})")
     )

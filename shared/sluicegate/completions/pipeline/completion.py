@@ -4,9 +4,12 @@ import time
 from dataclasses import dataclass, field
 
 from sluicegate.admission.types import Grant, Subject
+from sluicegate.caching.flights import Lead
+from sluicegate.caching.types import CacheSlot
 from sluicegate.completions.pipeline.controls import NONE, Controls
+from sluicegate.completions.pipeline.idempotency import Claim
 from sluicegate.completions.pipeline.sizing import Size
-from sluicegate.completions.types import Codec, Headers, Json, RequestFacts
+from sluicegate.completions.types import Codec, Headers, Json, RequestFacts, StreamAssembler
 from sluicegate.identity.principal import Principal
 from sluicegate.kernel.models import Dialect, Model, Usage
 from sluicegate.kernel.telemetry.tracing import Span
@@ -51,12 +54,16 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     estimated: bool = False
     first_byte_at: float | None = None
-    provider_dialect: Dialect | None = None
+    provider: str = ""
     settled: bool = False
     cost_nano: int = 0
     span: Span | None = None
     outcome: Outcome = "success"
     error: str | None = None
+    slot: CacheSlot | None = None
+    lead: Lead | None = None
+    claim: Claim | None = None
+    assembler: StreamAssembler | None = None
 
     @property
     def elapsed_s(self) -> float:

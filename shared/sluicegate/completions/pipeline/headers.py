@@ -11,19 +11,31 @@ from sluicegate.routing.types import RoutePlan
 MAX_DEBUG_BYTES = 8_192
 
 
-def answer_headers(completion: Completion, content_type: bytes, *, cost: bool) -> Headers:
-    """The headers of a governed answer. `cost` False where it is not known yet (a stream's head)."""
+def answer_headers(
+    completion: Completion,
+    content_type: bytes,
+    *,
+    cost: bool,
+    cache: str = "none",
+    requests: RateStatus | None = None,
+) -> Headers:
+    """The headers of a governed answer. `cost` False where it is not known yet (a stream's head).
+
+    `cache` is the level that had the answer; `requests` the rate limit where there is no grant.
+    """
     model, grant = completion.model, completion.grant
     headers: Headers = [
         (b"content-type", content_type),
         (b"x-sluicegate-request-id", completion.inbound.request_id.encode()),
         (b"x-sluicegate-model", model.id.encode()),
-        (b"x-sluicegate-provider", model.provider.encode()),
-        (b"x-sluicegate-cache", b"none"),
+        (b"x-sluicegate-provider", (completion.provider or model.provider).encode()),
+        (b"x-sluicegate-cache", cache.encode()),
     ]
     if cost:
         headers.append((b"x-sluicegate-cost-usd", usd(completion.cost_nano).encode()))
     if grant is None:
+        if requests is not None:
+            headers.extend(rate_headers(requests, b"requests"))
         return headers
     if grant.remaining_nano is not None:
         remaining = grant.remaining_nano

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from sluicegate.admission.service import AdmissionService
 from sluicegate.admission.types import Ask, Grant, Subject
 from sluicegate.completions.body import parse_body
@@ -13,6 +15,7 @@ from sluicegate.completions.pipeline.completion import Completion, Inbound
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.relay import Relay
+from sluicegate.completions.pipeline.reuse import Reuse
 from sluicegate.completions.pipeline.settlement import give_back, settle
 from sluicegate.completions.pipeline.sizing import affordable_cap, size
 from sluicegate.completions.types import Answer, Codec, Provider, RequestFacts, Translator
@@ -33,6 +36,7 @@ class CompletionPipeline:
         codecs: by dialect; one for each dialect that the edge serves.
         translator: gives the translator from a client's dialect to a provider's.
         providers: by the name that the catalogue gives them.
+        stand_ins: providers that answer in place of those of the same name that are not ready.
         tracing: None where traces are off.
     """
 
@@ -44,18 +48,28 @@ class CompletionPipeline:
         providers: Mapping[str, Provider],
         router: Router,
         admission: AdmissionService,
+        reuse: Reuse,
         policy: CompletionsPolicy,
         limits: RequestLimits,
+        stand_ins: Mapping[str, Provider] | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._codecs = codecs
         self._router = router
         self._admission = admission
+        self._reuse = reuse
         self._policy = policy
         self._limits = limits
         self._tracing = tracing
-        self._providers = providers
-        self._asker = Asker(providers, codecs, translator, router, self._change_model)
+        stand_ins = stand_ins or {}
+        self._unready = {
+            name: reason for name, provider in providers.items() if (reason := provider.ready()) is not None
+        }
+        # Whoever names a model gets it, from a stand-in if need be; `auto` chooses among real ones.
+        self._unready_by_name = {
+            name: reason for name, reason in self._unready.items() if name not in stand_ins
+        }
+        self._asker = Asker({**providers, **stand_ins}, codecs, translator, router, self._change_model)
         self._relay = Relay(admission, policy)
 
     async def run(self, inbound: Inbound) -> Answer:
@@ -72,10 +86,17 @@ class CompletionPipeline:
                 {"gen_ai.operation.name": "chat", "gen_ai.request.model": completion.facts.model},
             )
         try:
-            return await self._governed(completion)
-        except SluicegateError as error:
-            _end_span(completion, error)
+            answer = await self._reuse.find(completion)
+            if answer is None:
+                answer = await self._governed(completion)
+        except BaseException as error:
+            _end_span(completion, error.code if isinstance(error, SluicegateError) else "internal_error")
+            if completion.slot is not None or completion.claim is not None:
+                await self._reuse.drop(completion)
             raise
+        if answer.stream is None:
+            _end_span(completion, None)
+        return answer
 
     async def drain(self, timeout_s: float) -> None:
         """Settle what clients have left behind; for shutdown."""
@@ -92,7 +113,8 @@ class CompletionPipeline:
             raise PermissionDeniedError(
                 f"this key belongs to another workspace than {workspace!r}", param="x-sluicegate-workspace"
             )
-        plan = self._router.plan(self._query(inbound, facts, body), explain=controls.debug)
+        unready = self._unready if facts.model == AUTO else self._unready_by_name
+        plan = self._router.plan(self._query(inbound, facts, body), unready=unready, explain=controls.debug)
         model = plan.candidates[0].model
         return Completion(
             inbound=inbound,
@@ -169,6 +191,7 @@ class CompletionPipeline:
                 want_nano=wanted.want_nano,
                 floor_nano=wanted.floor_nano,
                 tokens=wanted.tokens,
+                floor_tokens=wanted.floor_tokens,
                 max_cost_nano=inbound.controls.max_cost_nano,
                 count=count,
             )
@@ -179,15 +202,17 @@ class CompletionPipeline:
         grant, wanted = completion.grant, completion.size
         if grant is None or not wanted.cap:
             return
-        nano = grant.held_nano
-        if wanted.sliced:
-            if grant.remaining_nano is None:
-                completion.cap = wanted.cap
-                return
+        nano, facts = grant.held_nano, completion.facts
+        if not wanted.sliced:
+            allowed = (grant.held_tokens - facts.input_bound) // facts.choices
+            completion.cap = min(affordable_cap(completion.model, facts, wanted.cap, nano), allowed)
+        elif grant.remaining_nano is None:
+            completion.cap = wanted.cap
+        else:
             nano += grant.remaining_nano
             limit = completion.inbound.controls.max_cost_nano
             nano = nano if limit is None else min(nano, limit)
-        completion.cap = affordable_cap(completion.model, completion.facts, wanted.cap, nano)
+            completion.cap = affordable_cap(completion.model, facts, wanted.cap, nano)
         if completion.cap < 1:
             raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
 
@@ -214,7 +239,8 @@ class CompletionPipeline:
     async def _whole(self, completion: Completion, answer: Whole) -> Answer:
         completion.outcome, completion.error = "success", None
         await settle(self._admission, completion)
-        _end_span(completion, None)
+        if completion.slot is not None or completion.claim is not None:
+            await self._reuse.keep(completion, answer.body)
         return Answer(200, self._headers(completion, b"application/json", cost=True), answer.body)
 
     def _streamed(self, completion: Completion, opened: Opened) -> Answer:
@@ -225,7 +251,15 @@ class CompletionPipeline:
         return Answer(200, headers, stream=self._relay.stream(completion, opened, self._ended))
 
     async def _ended(self, completion: Completion) -> None:
-        _end_span(completion, None)
+        """A stream is settled, whether the client saw its end or not."""
+        _end_span(completion, completion.error)
+        assembler = completion.assembler
+        if assembler is not None:
+            whole = None if completion.estimated else assembler.answer(completion.usage)
+            if whole is None or completion.error is not None:
+                await self._reuse.drop(completion)
+            else:
+                await self._reuse.keep(completion, orjson.dumps(whole))
 
     def _headers(
         self, completion: Completion, content_type: bytes, *, cost: bool
@@ -271,7 +305,7 @@ def _with_model(subject: Subject, model: str) -> Subject:
     )
 
 
-def _end_span(completion: Completion, error: SluicegateError | None) -> None:
+def _end_span(completion: Completion, error: str | None) -> None:
     span = completion.span
     if span is None:
         return
@@ -285,5 +319,5 @@ def _end_span(completion: Completion, error: SluicegateError | None) -> None:
             "sluicegate.request_id": completion.inbound.request_id,
             "sluicegate.cost_nano_usd": completion.cost_nano,
         },
-        error=error.code if error is not None else completion.error,
+        error=error,
     )

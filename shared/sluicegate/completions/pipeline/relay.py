@@ -40,6 +40,7 @@ class Relay:
             out = opened.first
             if not meter.finished:
                 if out:
+                    _collect(completion, out)
                     yield out
                 async for chunk in opened.chunks:
                     out = meter.feed(chunk)
@@ -50,9 +51,11 @@ class Relay:
                     if meter.finished or meter.failed is not None:
                         break
                     if out:
+                        _collect(completion, out)
                         yield out
                         out = b""
             out += meter.close()
+            _collect(completion, out)
             if meter.failed is not None:
                 completion.outcome, completion.error = "failure", meter.failed.code
             elif not meter.finished:
@@ -116,7 +119,7 @@ class Relay:
         try:
             async with asyncio.timeout(self._policy.abandoned_seconds):
                 async for chunk in opened.chunks:
-                    meter.feed(chunk)
+                    _collect(completion, meter.feed(chunk))
                     if meter.finished or meter.failed is not None:
                         break
                     if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
@@ -128,11 +131,16 @@ class Relay:
         if meter.finished:
             opened.reply.close()
         else:
-            meter.feed(await opened.reply.cancel(self._policy.linger_seconds))
-        meter.close()
+            _collect(completion, meter.feed(await opened.reply.cancel(self._policy.linger_seconds)))
+        _collect(completion, meter.close())
         take_usage(completion, meter)
         await settle(self._admission, completion)
         await finished(completion)
+
+
+def _collect(completion: Completion, events: bytes) -> None:
+    if completion.assembler is not None:
+        completion.assembler.feed(events)
 
 
 def _as_error(failure: UpstreamFailure | SluicegateError) -> SluicegateError:

@@ -12,13 +12,14 @@ class Size:
 
     `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
     stream: for its first slice), `floor_nano` for the smallest answer worth starting. `tokens` are
-    reserved against token limits. `sliced` says that the hold grows while the stream runs.
+    to be reserved against token limits, `floor_tokens` would do for the smallest answer. `sliced` says that the hold grows while the stream runs.
     """
 
     cap: int
     want_nano: int
     floor_nano: int
     tokens: int
+    floor_tokens: int
     sliced: bool
 
 
@@ -27,7 +28,10 @@ def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: i
     prices = model.prices
     if Capability.EMBEDDINGS in facts.capabilities:
         hold = prices.hold(facts.input_bound, 0, facts.images)
-        return Size(cap=0, want_nano=hold, floor_nano=hold, tokens=facts.input_bound, sliced=False)
+        tokens = facts.input_bound
+        return Size(
+            cap=0, want_nano=hold, floor_nano=hold, tokens=tokens, floor_tokens=tokens, sliced=False
+        )
     cap = min(
         model.tokens_per_request,
         model.output_tokens_limit,
@@ -39,12 +43,13 @@ def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: i
     sliced = facts.stream and first > slice_tokens
     if sliced:
         first = slice_tokens
-    least = min(minimum_output, cap) * facts.choices
+    least = min(min(minimum_output, cap) * facts.choices, first)
     return Size(
         cap=cap,
         want_nano=prices.hold(facts.input_bound, first, facts.images),
-        floor_nano=prices.hold(facts.input_bound, min(least, first), facts.images),
+        floor_nano=prices.hold(facts.input_bound, least, facts.images),
         tokens=facts.input_bound + first,
+        floor_tokens=facts.input_bound + least,
         sliced=sliced,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_PROTOCOLS = {
+_PROTOCOLS: dict[str, tuple[str, str, list[str], dict[str, Any]]] = {
     "/v1/chat/completions": (
         "createChatCompletion",
         "Chat completion, OpenAI's protocol",
@@ -86,7 +86,9 @@ _REFUSALS = {
 
 def document(version: str) -> dict[str, Any]:
     """The description as an OpenAPI 3.1 object."""
-    paths = {path: {"post": _completion(*described)} for path, described in _PROTOCOLS.items()}
+    paths: dict[str, Any] = {
+        path: {"post": _completion(*described)} for path, described in _PROTOCOLS.items()
+    }
     paths["/v1/models"] = {"get": _read("listModels", "Models that the caller may use")}
     paths["/v1/models/{model}"] = {
         "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],

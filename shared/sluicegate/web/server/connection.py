@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from sluicegate.kernel.errors import RequestTimeoutError
+from sluicegate.web.exchange import ClientGoneError
 from sluicegate.web.server.exchange import FINISHED, NEW, ServerExchange
 from sluicegate.web.server.heads import header_lines
 from sluicegate.web.server.problems import PROBLEM_HEADERS, RefusedError, escaped, problem
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 _NEVER: Final = float("inf")
 # Go's client gives up at the sixth interim response, so there are never more than five.
 _PROBES_S: Final = (0.05, 0.5, 2.0, 8.0)
+# Beyond the limit so many connections get an answer, which takes a moment; the rest do not.
+_REFUSED_AT_ONCE: Final = 256
 _CUT_SHORT: Final = problem(503, "overloaded", "The server is shutting down; try again.")
 
 
@@ -85,7 +88,10 @@ class Connection(asyncio.Protocol):
             self.client = peer[0]
         server = self.server
         server.connections.add(self)
-        if len(server.connections) > server.limits.connections:
+        excess = len(server.connections) - server.limits.connections
+        if excess > _REFUSED_AT_ONCE:
+            self.transport.abort()
+        elif excess > 0:
             self.refuse(RefusedError(503, "overloaded", "The server has too many connections; try again."))
         elif server.draining:
             self._close()
@@ -143,7 +149,7 @@ class Connection(asyncio.Protocol):
         """Wait until the client has taken most of what was sent.
 
         Raises:
-            ConnectionResetError: it has gone instead.
+            ClientGoneError: it has gone instead.
         """
         waiter = self.loop.create_future()
         if self._drained is None:
@@ -151,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._drained.append(waiter)
         await waiter
         if self.lost:
-            raise ConnectionResetError("the client has gone")
+            raise ClientGoneError("the client has gone")
 
     # Requests, as the reader finds them.
 
@@ -213,7 +219,7 @@ class Connection(asyncio.Protocol):
     async def _run(self, exchange: ServerExchange) -> None:
         try:
             await self.server.handler(exchange)
-            if exchange.state != FINISHED:
+            if exchange.state != FINISHED and not self.lost:
                 raise RuntimeError("the handler returned without a whole answer")  # noqa: TRY301 - as any other
         except asyncio.CancelledError:
             if not self.lost and exchange.state != FINISHED:
@@ -228,7 +234,7 @@ class Connection(asyncio.Protocol):
                 self.server.tasks.discard(task)
 
     def _failed(self, exchange: ServerExchange, error: Exception) -> None:
-        if self.lost and isinstance(error, ConnectionResetError):
+        if self.lost and isinstance(error, ClientGoneError):
             return
         status, body = escaped(error)
         level = logging.ERROR if status >= 500 else logging.INFO
@@ -256,7 +262,7 @@ class Connection(asyncio.Protocol):
             elif self._reader.phase == IDLE:
                 self.deadline = self.server.now + self.server.limits.idle_s
         else:
-            self._close(linger=not exchange.complete or bool(self._queue) or self._reader.phase != IDLE)
+            self._close(linger=True)
 
     def _advance(self) -> None:
         """Go on to whatever waits behind the last answer."""
@@ -294,7 +300,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         reader.deaf = True
         if reader.receiving is not None:
-            reader.receiving.fail(ConnectionResetError("the connection is closing"))
+            reader.receiving.fail(ClientGoneError("the connection is closing"))
             reader.receiving = None
         limits = self.server.limits
         if linger and not self._eof and self.transport.can_write_eof():

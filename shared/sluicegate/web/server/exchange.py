@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kernel.errors import PayloadTooLargeError
-from sluicegate.web.exchange import Headers
+from sluicegate.web.exchange import ClientGoneError, Headers
 from sluicegate.web.server.heads import declared_length, header_lines
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ _NEVER = 1 << 62
 
 
 class ServerExchange:
-    """An `Exchange`, and `read` and `disconnected` for those who stream the request too.
-
-    Writing after the client has gone raises ConnectionResetError; the handler's own task learns of it
-    by CancelledError before it can.
-    """
+    """An `Exchange`, and `read` and `disconnected` for those who stream the request too."""
 
     __slots__ = (
         "_chunked",
@@ -38,6 +34,7 @@ class ServerExchange:
         "_pieces",
         "_reader",
         "_wake_at",
+        "cancel_when_gone",
         "client",
         "complete",
         "headers",
@@ -61,6 +58,7 @@ class ServerExchange:
         self.query = query
         self.headers = headers
         self.client = connection.client
+        self.cancel_when_gone = True
         self.minor = minor
         self.length: int | None = 0
         self.keep_alive = True
@@ -133,7 +131,7 @@ class ServerExchange:
         if self._failure is not None:
             raise self._failure
         if self._connection.lost:
-            raise ConnectionResetError("the client has gone")
+            raise ClientGoneError("the client has gone")
         if self._expects_continue:
             self._expects_continue = False
             if self.state == NEW:
@@ -184,11 +182,11 @@ class ServerExchange:
         self._wake()
 
     def vanish(self) -> None:
-        """The client has gone: cancel the handler, unless the answer is already out."""
-        if self.state != FINISHED and self.task is not None:
+        """The client has gone: cancel the handler, unless its answer is already out or it goes on anyway."""
+        if self.cancel_when_gone and self.state != FINISHED and self.task is not None:
             self.task.cancel()
         if self._failure is None and not self.complete:
-            self.fail(ConnectionResetError("the client has gone"))
+            self.fail(ClientGoneError("the client has gone"))
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
@@ -203,7 +201,9 @@ class ServerExchange:
 
     def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """`respond`, which never waits: a slow client is waited for before its next request."""
-        self._begin()
+        if self._begin_in_vain():
+            self.state = FINISHED
+            return
         length = len(body)
         if self.method == "HEAD":
             length = length or declared_length(headers) or 0
@@ -224,7 +224,9 @@ class ServerExchange:
         Chunked on HTTP/1.1, ended by the connection's end on HTTP/1.0; where `headers` declare a
         content-length, that many bytes have to follow.
         """
-        self._begin()
+        if self._begin_in_vain():
+            self.state = STARTED
+            return
         if self.method == "HEAD" or status in {204, 304}:
             length = declared_length(headers)
             framing = b"" if length is None or status == 204 else b"content-length: %d\r\n" % length
@@ -248,14 +250,14 @@ class ServerExchange:
         """Send one piece of the body. Waits while the client is slower than we are.
 
         Raises:
-            ConnectionResetError: the client has gone.
+            ClientGoneError: the client has gone.
             ValueError: more than the declared content-length.
         """
         if self.state != STARTED:
             raise RuntimeError("write comes after start and before finish")
         connection = self._connection
         if connection.lost:
-            raise ConnectionResetError("the client has gone")
+            raise ClientGoneError("the client has gone")
         if not chunk or self.method == "HEAD":
             return
         head, self._head = self._head, b""
@@ -285,7 +287,8 @@ class ServerExchange:
         if self.state == NEW:
             raise RuntimeError("finish comes after start")
         if self._connection.lost:
-            raise ConnectionResetError("the client has gone")
+            self.state = FINISHED
+            return
         if self._left:
             raise ValueError("the body is shorter than its content-length")
         tail = self._head + b"0\r\n\r\n" if self._chunked else self._head
@@ -310,11 +313,11 @@ class ServerExchange:
             self._gone.set_result(None)
         self._connection.answered(self)
 
-    def _begin(self) -> None:
+    def _begin_in_vain(self) -> bool:
+        """Whether the answer that begins now has nobody to go to."""
         if self.state != NEW:
             raise RuntimeError("a request is answered once")
-        if self._connection.lost:
-            raise ConnectionResetError("the client has gone")
+        return self._connection.lost
 
     def _head_of(self, status: int, headers: Headers, framing: bytes) -> bytes:
         if not (self.keep_alive and self.complete) or self._connection.server.draining:

@@ -1,10 +1,12 @@
 """Response heads: status lines, the date, header lines that cannot be split."""
 
 import time
-from email.utils import formatdate
 from http import HTTPStatus
 
 from sluicegate.web.exchange import Headers
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -33,7 +35,7 @@ class DatedStatusLines:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._date = formatdate(second, usegmt=True).encode()
+            self._date = _http_date(second)
             self._lines.clear()
 
     def line(self, status: int) -> bytes:
@@ -49,6 +51,14 @@ class DatedStatusLines:
             line = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, reason(status).encode(), self._date)
             self._lines[status] = line
         return line
+
+
+def _http_date(second: int) -> bytes:
+    """RFC 9110, section 5.6.7, in English whatever the locale; the standard library's loads all of email."""
+    at = time.gmtime(second)
+    day, month = _DAYS[at.tm_wday], _MONTHS[at.tm_mon - 1]
+    date = f"{day}, {at.tm_mday:02} {month} {at.tm_year} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
+    return date.encode()
 
 
 def header_lines(headers: Headers) -> bytes:

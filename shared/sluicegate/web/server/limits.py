@@ -26,7 +26,7 @@ class ServerLimits:
             so that the answer is not lost in a reset (RFC 9112, section 9.6).
         pipelined: requests waiting behind the one being answered; beyond it the server stops reading.
         unread_bytes: body kept for a handler that has not asked for it; beyond it likewise.
-        connections: open at once; beyond it 503.
+        connections: open at once; beyond it 503. Keep it below the process's limit on open files.
     """
 
     target_bytes: int = 8_192

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
-from sluicegate.kernel.errors import SluicegateError
-from sluicegate.web.exchange import Exchange, Headers
+from sluicegate.kernel.errors import PayloadTooLargeError, SluicegateError
+from sluicegate.web.exchange import ClientGoneError, Exchange, Headers
 from sluicegate.web.server.problems import PROBLEM_HEADERS, Handler, escaped
 
 Scope = MutableMapping[str, Any]
@@ -35,17 +35,23 @@ class StreamedExchange(Exchange, Protocol):
         ...
 
 
-def asgi_handler(app: AsgiApp, *, scheme: str = "https", root_path: str = "") -> Handler:
+def asgi_handler(
+    app: AsgiApp, *, body_limit: int = 16 << 20, scheme: str = "https", root_path: str = ""
+) -> Handler:
     """A handler that serves `app`: HTTP only, streaming both ways. Its lifespan is not run here.
+
+    A body that is too large, malformed or late is refused here, and the application is told of a
+    disconnect.
 
     Args:
         app: an ASGI 3 application.
+        body_limit: the largest request body in bytes; beyond it 413.
         scheme: what the application takes for the scheme of its own URLs.
         root_path: the path it is mounted at, as ASGI's scope has it.
     """
 
     async def handle(exchange: Exchange) -> None:
-        mounted = _Mounted(cast("StreamedExchange", exchange))
+        mounted = _Mounted(cast("StreamedExchange", exchange), body_limit)
         try:
             await app(mounted.scope(scheme, root_path), mounted.receive, mounted.send)
         except Exception:
@@ -59,8 +65,10 @@ def asgi_handler(app: AsgiApp, *, scheme: str = "https", root_path: str = "") ->
 class _Mounted:
     """One request's scope, receive and send."""
 
-    def __init__(self, exchange: StreamedExchange) -> None:
+    def __init__(self, exchange: StreamedExchange, body_limit: int) -> None:
         self.refused = False
+        self._body_limit = body_limit
+        self._received = 0
         self._exchange = exchange
         self._asked = False
         self._start: tuple[int, Headers] | None = None
@@ -94,7 +102,13 @@ class _Mounted:
             return {"type": "http.disconnect"}
         try:
             piece = await exchange.read()
-        except ConnectionResetError:
+            self._received += len(piece)
+            if self._received > self._body_limit:
+                raise PayloadTooLargeError(
+                    f"The request body is larger than {self._body_limit} bytes.",
+                    details={"limit_bytes": self._body_limit},
+                )
+        except ClientGoneError:
             return {"type": "http.disconnect"}
         except SluicegateError as error:
             await self._refuse(error)

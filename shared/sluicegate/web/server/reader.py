@@ -70,10 +70,10 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
-        """Let go of the parser, which holds on to this reader."""
+        """Let go of the parser and the connection, which hold on to this reader; nothing may follow."""
         self.deaf = True
         self.backlog = b""
-        del self._parser
+        del self._parser, self._connection
 
     def feed(self, data: bytes) -> None:
         """Read on with `data`. What comes after the connection is full is kept until `feed_backlog`."""

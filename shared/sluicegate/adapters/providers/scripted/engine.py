@@ -104,6 +104,8 @@ class ScriptedEngine:
             return self._chat(dialect, raw)
         except InvalidRequestError as error:
             return self.refusal(dialect, 400, error.message, param=error.param)
+        except orjson.JSONEncodeError:
+            return self.refusal(dialect, 400, "a schema or a tool's input is nested too deep")
 
     def refusal(
         self,

@@ -117,7 +117,8 @@ class _Reader:
         for kind, text in self._parts(message.get("content")):
             self.words += count_words(text)
             (results if kind == "result" else texts).append(text)
-        for call in message.get("tool_calls") or ():
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict) and isinstance(call.get("function"), dict):
                 self.count(call["function"].get("arguments"))
         if role == "user" and texts:
@@ -125,7 +126,7 @@ class _Reader:
         elif role == "tool" or results:
             self.tool_result = "\n".join(results or texts)
 
-    def _parts(self, content: Any) -> Iterator[tuple[str, str]]:
+    def _parts(self, content: Any, *, inside_result: bool = False) -> Iterator[tuple[str, str]]:
         if isinstance(content, str):
             yield "text", content
             return
@@ -137,9 +138,10 @@ class _Reader:
                     text = part.get("text") or part.get("refusal") or part.get("thinking")
                     if isinstance(text, str):
                         yield "text", text
-                case "tool_result":
-                    inner = "\n".join(text for _, text in self._parts(part.get("content")))
-                    yield "result", inner
+                case "tool_result" if not inside_result:
+                    # Results do not nest; one inside another is left out rather than followed down.
+                    inside = self._parts(part.get("content"), inside_result=True)
+                    yield "result", "\n".join(text for _, text in inside)
                 case "tool_use":
                     self.count(orjson.dumps(part.get("input")).decode())
                 case "image_url" | "image" | "input_audio" | "file" | "document":

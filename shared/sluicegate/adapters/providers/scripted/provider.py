@@ -25,6 +25,10 @@ class ScriptedProvider:
         """What was really produced so far."""
         return self._engine.production
 
+    def spoken(self, model: str) -> tuple[Dialect, ...]:  # noqa: ARG002 - every model speaks all of them
+        """The dialects of `model`, the preferred one first."""
+        return self.dialects
+
     def ready(self) -> str | None:
         return None
 
@@ -91,7 +95,6 @@ class ScriptedReply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body piece by piece; raises as `read` does."""
-        complete = False
         try:
             while self._next is not None and not self._closed:
                 step = self._next
@@ -103,6 +106,8 @@ class ScriptedReply:
                 self._first = False
                 if self._closed:
                     return
+                if step.after is After.NEXT:
+                    self._next = next(self._steps, None)
                 if step.data:
                     self._performance.wrote(step.tokens)
                     yield step.data
@@ -110,10 +115,8 @@ class ScriptedReply:
                     raise UpstreamFailure("body", "the connection broke off", sent=True)
                 if step.after is After.STALL:
                     await self.wait(self._idle_s + 1, self._idle_s, "body")
-                self._next = next(self._steps, None)
-            complete = self._next is None
         finally:
-            self._end(complete=complete)
+            self._end(complete=self._next is None)
 
     async def wait(self, seconds: float, limit_s: float, phase: str) -> None:
         """Sleep `seconds`, or fail after `limit_s` or at the call's deadline."""

@@ -119,7 +119,10 @@ class _Instance:
             case "array":
                 return self._array(schema, depth)
             case "integer" | "number":
-                return _number(schema, whole=kind == "integer")
+                try:
+                    return _number(schema, whole=kind == "integer")
+                except (OverflowError, ValueError):
+                    raise InvalidRequestError("the schema's bounds on a number are beyond reach") from None
             case "boolean":
                 return False
             case "null":
@@ -166,7 +169,7 @@ def _bound(schema: Mapping[str, Any], name: str) -> float | None:
 
 def _number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
     """The number nearest to zero within the bounds."""
-    step = _bound(schema, "multipleOf") or 1
+    step = abs(_bound(schema, "multipleOf") or 1)
     low, high = _bound(schema, "minimum"), _bound(schema, "maximum")
     above, below = _bound(schema, "exclusiveMinimum"), _bound(schema, "exclusiveMaximum")
     value: int | float = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from sluicegate.adapters.providers.scripted.directives import Directives, FaultKind
+from sluicegate.adapters.providers.scripted.directives import MAX_FIRST_S, Directives, FaultKind
 
 GATHER_BYTES = 8_192
 GARBAGE = b"\x00\xff\xfe}{ this is no part of the protocol ]]\r\r\x80\n\n"
@@ -62,9 +62,9 @@ def _fault_step(kind: FaultKind, error_event: bytes) -> Step:
 
 
 def whole(body: bytes, tokens: int, directives: Directives) -> Iterator[Step]:
-    """A whole answer as steps: the delays come first, a fault spoils the body."""
+    """A whole answer as steps: the delays come first (at most 600 s), a fault spoils the body."""
     fault = directives.fault
-    wait_s = directives.delay_s * tokens
+    wait_s = min(directives.delay_s * tokens, MAX_FIRST_S)
     if fault is None:
         yield Step(wait_s, body, tokens)
     elif fault.kind is FaultKind.STALL:

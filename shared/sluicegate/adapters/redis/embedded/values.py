@@ -1,7 +1,6 @@
 """The kinds of value a key can hold, beside strings (bytes), hashes (dict), lists (deque) and sets (set)."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
 
 StreamId = tuple[int, int]
 
@@ -81,10 +80,17 @@ class Stream:
         del self.ids[bisect_left(self.ids, entry_id)]
         return True
 
-    def between(self, low: StreamId, high: StreamId) -> Iterator[tuple[StreamId, list[bytes]]]:
-        """Entries with low ≤ id ≤ high, oldest first."""
-        for entry_id in self.ids[bisect_left(self.ids, low) : bisect_right(self.ids, high)]:
-            yield entry_id, self.entries[entry_id]
+    def between(
+        self, low: StreamId, high: StreamId, count: int | None, *, reverse: bool
+    ) -> list[tuple[StreamId, list[bytes]]]:
+        """At most `count` entries with low ≤ id ≤ high, oldest first or, reversed, newest first."""
+        start, end = bisect_left(self.ids, low), bisect_right(self.ids, high)
+        if count is not None and end - start > count:
+            start, end = (end - count, end) if reverse else (start, start + count)
+        ids = self.ids[start:end]
+        if reverse:
+            ids.reverse()
+        return [(entry_id, self.entries[entry_id]) for entry_id in ids]
 
     def cut(self, count: int) -> int:
         """Remove the `count` oldest entries; how many were removed."""

@@ -1,6 +1,6 @@
 """Commands on hashes."""
 
-from sluicegate.adapters.redis.embedded.commands.keys import scan_options
+from sluicegate.adapters.redis.embedded.commands.keys import scan_cursor, scan_options
 from sluicegate.adapters.redis.embedded.commands.registry import (
     command,
     decimal,
@@ -127,10 +127,14 @@ def hincrbyfloat(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
 
 @command("HSCAN", -3)
 def hscan(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
+    scan_cursor(words[2])
+    fields = db.typed(words[1], dict)
+    if fields is None:
+        return [b"0", []]
     glob, _ = scan_options(words[2], words[3:])
     matches = None if glob is None else pattern(glob).match
     found: list[Reply] = []
-    for field, value in _hash(db, words[1]).items():
+    for field, value in fields.items():
         if matches is None or matches(field):
             found += (field, value)
     return [b"0", found]

@@ -137,12 +137,17 @@ def scan(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
     return [b"0", found]
 
 
+def scan_cursor(cursor: bytes) -> None:
+    """Refuse what is no cursor."""
+    if not cursor.isdigit():
+        raise CommandError("ERR invalid cursor")
+
+
 def scan_options(
     cursor: bytes, options: tuple[bytes, ...], *, with_type: bool = False
 ) -> tuple[bytes | None, bytes | None]:
     """The pattern and the type asked for. Every scan here is complete in one call, with cursor 0."""
-    if not cursor.isdigit():
-        raise CommandError("ERR invalid cursor")
+    scan_cursor(cursor)
     glob = kind = None
     if len(options) % 2:
         raise CommandError(SYNTAX)

@@ -13,7 +13,9 @@ from sluicegate.adapters.redis.embedded.resp import NOT_FLOAT, NOT_INTEGER, Comm
 Run = Callable[[Keyspace, tuple[bytes, ...]], Reply]
 
 _INTEGER = re.compile(rb"-?[1-9][0-9]{0,18}|0")
-_FLOAT = re.compile(rb"[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[iI][nN][fF])")
+_FLOAT = re.compile(
+    rb"[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[iI][nN][fF])"
+)
 _LONGEST_FLOAT = 64
 
 
@@ -34,9 +36,7 @@ class CommandSpec:
 COMMANDS: dict[bytes, CommandSpec] = {}
 
 
-def command(
-    name: str, arity: int, *, writes: bool = False, in_script: bool = True
-) -> Callable[[Run], Run]:
+def command(name: str, arity: int, *, writes: bool = False, in_script: bool = True) -> Callable[[Run], Run]:
     """Register a function as the command `name`; it gets the keyspace and all words."""
 
     def register(run: Run) -> Run:
@@ -88,7 +88,7 @@ def decimal(word: bytes) -> Decimal:
 def decimal_text(value: Decimal) -> bytes:
     """A decimal as the float commands answer it: at most 17 places, no exponent, no trailing zeros."""
     text = f"{value:.17f}"
-    return (text.rstrip("0").rstrip(".") or "0").replace("-0", "-0").encode()
+    return text.rstrip("0").rstrip(".").encode()
 
 
 def score_text(score: float) -> bytes:
@@ -102,7 +102,7 @@ def score_text(score: float) -> bytes:
 
 
 def pattern(glob: bytes) -> re.Pattern[bytes]:
-    """A Redis glob (`*`, `?`, `[a-c]`, `[^a]`, `\\x`) as a regular expression over bytes."""
+    """A Redis glob (stars, question marks, classes, backslash escapes) as a regular expression over bytes."""
     text = re.sub(rb"\[\^", b"[!", glob)
     literal = re.sub(rb"\\(.)", lambda match: b"[" + match[1] + b"]", text, flags=re.DOTALL)
     return re.compile(fnmatch.translate(literal.decode("latin-1")).encode("latin-1"), re.DOTALL)

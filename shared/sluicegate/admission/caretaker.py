@@ -1,0 +1,123 @@
+"""The work beside the requests: heartbeats, overdue holds, rebuilding, forgetting."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from sluicegate.admission.errors import StoreUnavailable
+from sluicegate.admission.policy import HoldPolicy
+from sluicegate.admission.ports import AdmissionUpkeep
+from sluicegate.admission.recovery import Recovery
+from sluicegate.admission.state import TenantState
+from sluicegate.kernel.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+
+_RENEWED_AT_ONCE = 500
+_REAPED_AT_ONCE = 100
+_SWEEP_S = 60.0
+_IDLE_AFTER_S = 60.0
+_FORGOTTEN_AFTER_S = 900.0
+
+
+class Caretaker:
+    """Looks after every tenant this instance knows, about every `reap_s` seconds.
+
+    `reaped` counts holds ended here because their owners were not heard of any more.
+    """
+
+    def __init__(
+        self,
+        states: dict[str, TenantState],
+        upkeep: AdmissionUpkeep,
+        recovery: Recovery,
+        holds: HoldPolicy,
+        clock: Clock,
+    ) -> None:
+        self._states = states
+        self._upkeep = upkeep
+        self._recovery = recovery
+        self._holds = holds
+        self._clock = clock
+        self.reaped = 0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._find_tenants()
+        while True:
+            await asyncio.sleep(self._holds.reap_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads instances
+            for state in list(self._states.values()):
+                try:
+                    await self.tend(state)
+                except StoreUnavailable:
+                    break
+                except Exception:  # noqa: BLE001 - one tenant's trouble must not stop the care for the others
+                    _LOG.exception("looking after the holds of %s failed; trying again", state.tenant)
+
+    async def tend(self, state: TenantState) -> None:
+        """One round for one tenant.
+
+        Raises:
+            StoreUnavailable: the store is away; nothing is lost by trying later.
+        """
+        now = self._clock.monotonic()
+        beat_due = now - state.beat_at >= self._holds.heartbeat_s
+        idle = not state.open and now - state.used_at >= _IDLE_AFTER_S
+        if idle and now - state.beat_at < _IDLE_AFTER_S:
+            return
+        if not state.enlisted:
+            # By every instance and again after a loss: a tenant missing there is one whose events nobody fetches.
+            await self._upkeep.enlist(state.tenant)
+            state.enlisted = True
+        overdue, generation = await self._beat(state, list(state.open) if beat_due else [])
+        if beat_due:
+            state.beat_at = now
+        if not generation:
+            if state.generation or state.open:
+                await self._recovery.rebuild(state)
+        else:
+            await self._recovery.adopt(state, generation)
+        own = [hold_id for hold_id in overdue if hold_id in state.open]
+        if own:
+            # Ours are late because the store was away, not because we are gone.
+            await self._upkeep.renew(state.tenant, own, 0)
+        for hold_id in overdue:
+            if hold_id not in state.open:
+                await self._reap(state, hold_id)
+        if now - state.swept_at >= _SWEEP_S or state.cursors.counters or state.cursors.past:
+            state.swept_at = now
+            state.cursors = await self._upkeep.sweep(state.tenant, state.cursors)
+        if idle and not state.lines and now - state.used_at >= _FORGOTTEN_AFTER_S:
+            self._states.pop(state.tenant, None)
+
+    async def _beat(self, state: TenantState, hold_ids: Sequence[str]) -> tuple[list[str], str]:
+        for first in range(_RENEWED_AT_ONCE, len(hold_ids), _RENEWED_AT_ONCE):
+            await self._upkeep.renew(state.tenant, hold_ids[first : first + _RENEWED_AT_ONCE], 0)
+        beat = await self._upkeep.renew(state.tenant, hold_ids[:_RENEWED_AT_ONCE], _REAPED_AT_ONCE)
+        return beat.overdue, beat.generation
+
+    async def _reap(self, state: TenantState, hold_id: str) -> None:
+        held = await self._upkeep.reap(state.tenant, hold_id)
+        if held is None:
+            return
+        self.reaped += 1
+        state.freed()
+        _LOG.warning(
+            "hold %s of %s outlived its owner: %d nano-dollars charged as an estimate",
+            hold_id,
+            state.tenant,
+            held,
+        )
+
+    async def _find_tenants(self) -> None:
+        """Take up tenants whose instances may all be gone."""
+        while True:
+            try:
+                found = await self._upkeep.tenants()
+            except StoreUnavailable:
+                await asyncio.sleep(self._holds.reap_s)
+                continue
+            for tenant in found:
+                self._states.setdefault(tenant, TenantState(tenant))
+            return

@@ -1,0 +1,7 @@
+"""`python -m sluicegate.cli`."""
+
+import sys
+
+from sluicegate.cli import main
+
+sys.exit(main())

@@ -1,0 +1,201 @@
+import asyncio
+
+import pytest
+
+from sluicegate.adapters.local.events import SqliteEventStore
+from sluicegate.adapters.local.overrides import SqliteOverrideStore
+from sluicegate.adapters.local.sqlite import Database
+from sluicegate.adapters.local.usage_rows import SqliteUsageStore
+from sluicegate.admission.overrides import BudgetOverride
+from sluicegate.kernel.events import Event
+from sluicegate.ledger.ports import DeadEvent, GroupBy, SpendLine
+from sluicegate.ledger.usage import UsageRow
+
+
+def row(request_id: str = "req_1", **fields) -> UsageRow:
+    return UsageRow(
+        **{
+            "request_id": request_id, "at": 1000.0, "tenant": "acme", "workspace": "growth", "user": "kim",
+            "key": "key_a", "agent": None, "mission": None, "task": None, "model": "small",
+            "provider": "scripted", "requested_model": "auto", "input_tokens": 10, "cached_input_tokens": 3,
+            "cache_write_tokens": 2, "output_tokens": 5, "reasoning_tokens": 4, "cost_nano": 100,
+            "held_nano": 300, "estimated": False, "latency_ms": 12.5, "first_byte_ms": None, "cache": "none",
+            "outcome": "success", **fields,
+        }
+    )  # fmt: skip
+
+
+class UsageStoreContract:
+    """What every `ledger.ports.UsageStore` does. `other` is another process's view."""
+
+    async def test_a_request_is_counted_once_however_often_it_is_appended(self, store, other):
+        assert await store.append([row(), row("req_2")]) == 2
+        assert await other.append([row(), row("req_3"), row("req_3")]) == 1
+        assert await store.spent("acme", "tenant", "acme", 0, 2000) == (300, 60)
+
+    async def test_appending_at_once_from_two_places_counts_once(self, store, other):
+        batches = [[row(f"req_{n}") for n in range(start, start + 30)] for start in range(0, 60, 10)]
+        places = (store, other)
+        added = await asyncio.gather(*(places[i % 2].append(b) for i, b in enumerate(batches)))
+        assert sum(added) == 80
+        assert await store.spent("acme", "key", "key_a", 0, 2000) == (8000, 1600)
+
+    async def test_the_first_row_wins(self, store):
+        await store.append([row(cost_nano=100)])
+        assert await store.append([row(cost_nano=999)]) == 0
+        assert await store.append([row(cost_nano=999, reaped=True, estimated=True)]) == 0
+        assert await store.spent("acme", "tenant", "acme", 0, 2000) == (100, 20)
+
+    async def test_a_lost_owners_own_row_replaces_the_one_that_stood_in_for_it(self, store):
+        await store.append([row(cost_nano=300, input_tokens=0, reaped=True, estimated=True)])
+        assert await store.append([row(cost_nano=120)]) == 1
+        assert await store.spent("acme", "tenant", "acme", 0, 2000) == (120, 20)
+        assert await store.append([row(cost_nano=300, reaped=True)]) == 0
+        assert await store.spent("acme", "tenant", "acme", 0, 2000) == (120, 20)
+
+    async def test_request_ids_of_tenants_do_not_collide(self, store):
+        await store.append([row(), row(tenant="other", cost_nano=7)])
+        assert await store.spent("other", "workspace", "growth", 0, 2000) == (7, 20)
+        assert await store.spent("acme", "workspace", "growth", 0, 2000) == (100, 20)
+
+    async def test_spent_takes_the_start_in_and_leaves_the_end_out(self, store):
+        await store.append([row("req_1", at=1000.0), row("req_2", at=1999.999), row("req_3", at=2000.0)])
+        assert await store.spent("acme", "tenant", "acme", 1000.0, 2000.0) == (200, 40)
+        assert await store.spent("acme", "tenant", "acme", 2000.0, 2000.0) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("scope", "name"),
+        [
+            ("tenant", "acme"), ("workspace", "w2"), ("user", "u2"), ("key", "k2"), ("agent", "coder"),
+            ("mission", "build"), ("model", "m2"), ("provider", "p2"), ("tool", "search"),
+        ],
+    )  # fmt: skip
+    async def test_every_scope_sums_its_own(self, store, scope, name):
+        mine = {"tools": ("search", "llm")} if scope == "tool" else {scope: name}
+        await store.append([row("req_1", **mine), row("req_2", workspace="w9", user="u9", tenant="zzz")])
+        assert await store.spent("acme", scope, name, 0, 2000) == (100, 20)
+        assert await store.spent("acme", scope, "nobody", 0, 2000) == (0, 0)
+
+    async def test_an_unknown_scope_is_an_error(self, store):
+        with pytest.raises(ValueError, match="scope"):
+            await store.spent("acme", "cost_nano = cost_nano OR key", "x", 0, 1)
+
+    async def test_answers_from_the_cache_bought_no_tokens(self, store):
+        await store.append(
+            [row("req_1", cache="l1", cost_nano=0), row("req_2", cache="coalesced", cost_nano=0)]
+        )
+        assert await store.spent("acme", "tenant", "acme", 0, 2000) == (0, 0)
+
+    async def test_large_sums_stay_exact(self, store):
+        big = 9_000_000 * 10**9 - 1
+        await store.append([row(f"req_{n}", cost_nano=big) for n in range(100)])
+        assert (await store.spent("acme", "tenant", "acme", 0, 2000))[0] == 100 * big
+
+    async def test_a_report_sums_per_group_the_dearest_first(self, store):
+        await store.append(
+            [
+                row("req_1", model="cheap", cost_nano=1),
+                row("req_2", model="dear", cost_nano=50, estimated=True, outcome="failure"),
+                row("req_3", model="dear", cost_nano=60),
+                row("req_4", model="elsewhen", at=5000.0),
+                row("req_5", model="elsewhere", tenant="other"),
+            ]
+        )
+        assert list(await store.report("acme", GroupBy.MODEL, 0, 2000)) == [
+            SpendLine("dear", 2, 1, 20, 6, 4, 10, 110, 50),
+            SpendLine("cheap", 1, 0, 10, 3, 2, 5, 1, 0),
+        ]
+
+    async def test_a_report_by_tool_counts_a_request_for_each_and_keeps_those_without(self, store):
+        await store.append([row("req_1", tools=("a", "b"), cost_nano=9), row("req_2", cost_nano=1)])
+        lines = await store.report("acme", GroupBy.TOOL, 0, 2000)
+        assert [(line.group, line.cost_nano) for line in lines] == [("a", 9), ("b", 9), (None, 1)]
+
+    @pytest.mark.parametrize(
+        ("by", "groups"),
+        [
+            (GroupBy.DAY, ["1970-01-01", "1970-01-02"]),
+            (GroupBy.HOUR, ["1970-01-01T23:00Z", "1970-01-02T00:00Z"]),
+        ],
+    )
+    async def test_days_and_hours_come_in_order(self, store, by, groups):
+        await store.append([row("req_1", at=86_400.0, cost_nano=9), row("req_2", at=86_399.9, cost_nano=1)])
+        assert [line.group for line in await store.report("acme", by, 0, 1e6)] == groups
+
+    @pytest.mark.parametrize("by", list(GroupBy))
+    async def test_every_group_reports_all_that_was_spent(self, store, by):
+        await store.append([row("req_1"), row("req_2", agent="coder", at=500.0)])
+        assert sum(line.cost_nano for line in await store.report("acme", by, 0, 2000)) == 200
+
+    async def test_nothing_spent_is_an_empty_report(self, store):
+        assert list(await store.report("acme", GroupBy.MODEL, 0, 2000)) == []
+
+
+class EventStoreContract:
+    """What every `ledger.ports.EventStore` does."""
+
+    async def test_an_event_is_recorded_once_per_source_and_id(self, store):
+        event = Event("1", "/a", "t.v1", 10.5, "acme", "budget", {"percent": 80, "name": "größe"})
+        assert await store.record([event, event, Event("1", "/b", "t.v1", 11.0, "acme")]) == 2
+        assert await store.record([event]) == 0
+        assert list(await store.events("acme")) == [Event("1", "/b", "t.v1", 11.0, "acme"), event]
+
+    async def test_events_are_found_by_type_and_tenant(self, store):
+        await store.record([Event(str(n), "/a", f"t{n % 2}.v1", float(n), "acme") for n in range(6)])
+        await store.record([Event("x", "/a", "t0.v1", 1.0, "other")])
+        assert [e.id for e in await store.events("acme", "t0.v1", limit=2)] == ["4", "2"]
+        assert [e.id for e in await store.events("other")] == ["x"]
+
+    async def test_a_dead_event_is_kept_whole_and_once(self, store):
+        dead = DeadEvent("acme", "1-0", 5.0, "not JSON", b"\x00\xff{")
+        await store.set_aside(dead)
+        await store.set_aside(DeadEvent("acme", "1-0", 9.0, "again", b""))
+        await store.set_aside(DeadEvent("other", "1-0", 9.0, "another", b""))
+        assert list(await store.dead("acme")) == [dead]
+
+
+class OverrideStoreContract:
+    """What every `admission.ports.OverrideStore` does."""
+
+    async def test_an_override_is_set_changed_and_taken_back(self, store, other):
+        budget = ("workspace", "growth", "day")
+        await store.set_override("acme", BudgetOverride(*budget, 5))
+        await store.set_override("acme", BudgetOverride(*budget, 7))
+        await store.set_override("acme", BudgetOverride("workspace", "growth", "month", 0))
+        await store.set_override("other", BudgetOverride(*budget, 1))
+        assert set(await other.overrides("acme")) == {
+            BudgetOverride(*budget, 7),
+            BudgetOverride("workspace", "growth", "month", 0),
+        }
+        await other.set_override("acme", BudgetOverride(*budget, None))
+        await other.set_override("acme", BudgetOverride("key", "never", "day", None))
+        assert list(await store.overrides("acme")) == [BudgetOverride("workspace", "growth", "month", 0)]
+        assert list(await store.overrides("other")) == [BudgetOverride(*budget, 1)]
+
+
+class _Sqlite:
+    kind = None
+
+    @pytest.fixture
+    async def store(self, tmp_path):
+        database = Database(tmp_path / "sluicegate.db")
+        yield self.kind(database)
+        await database.close()
+
+    @pytest.fixture
+    async def other(self, tmp_path):
+        database = Database(tmp_path / "sluicegate.db")
+        yield self.kind(database)
+        await database.close()
+
+
+class TestSqliteUsageStore(_Sqlite, UsageStoreContract):
+    kind = SqliteUsageStore
+
+
+class TestSqliteEventStore(_Sqlite, EventStoreContract):
+    kind = SqliteEventStore
+
+
+class TestSqliteOverrideStore(_Sqlite, OverrideStoreContract):
+    kind = SqliteOverrideStore

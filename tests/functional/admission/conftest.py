@@ -1,0 +1,159 @@
+"""A Redis server that a test may kill and start again, and services on it."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
+from sluicegate.adapters.redis.client import RedisClient
+from sluicegate.admission.overrides import BudgetOverride
+from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
+from sluicegate.admission.service import AdmissionService
+from sluicegate.admission.types import Ask, Subject
+
+SUBJECT = Subject(tenant="acme", workspace="growth", user="ann", key="k1", model="m1")
+
+
+class Server:
+    """A redis-server process with a folder of its own."""
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._command = [
+            *(binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        for _ in range(300):
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 0.1) as probe:
+                    probe.sendall(b"PING\r\n")
+                    if probe.recv(16).startswith(b"+PONG"):
+                        return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError("redis-server does not answer")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
+@dataclass
+class Ledger:
+    """A SpendReader, OverrideStore and RevocationReader in memory."""
+
+    spent_nano: dict[tuple[str, str], int] = field(default_factory=dict)
+    set: list[BudgetOverride] = field(default_factory=list)
+    revoked_keys: list[str] = field(default_factory=list)
+    reads: int = 0
+
+    async def spent(self, tenant: str, scope: str, name: str, since: float, until: float) -> tuple[int, int]:
+        assert since < until
+        self.reads += 1
+        return self.spent_nano.get((scope, name), 0), 0
+
+    async def overrides(self, tenant: str) -> Sequence[BudgetOverride]:
+        return list(self.set)
+
+    async def set_override(self, tenant: str, override: BudgetOverride) -> None:
+        self.set.append(override)
+
+    async def revoked(self, tenant: str) -> Sequence[str]:
+        return self.revoked_keys
+
+
+class World:
+    """Services (as if on several instances) around one Redis and one ledger."""
+
+    def __init__(self, server: Server, stack: AsyncExitStack) -> None:
+        self.server = server
+        self.ledger = Ledger()
+        self.client = self._client(stack)
+        self._stack = stack
+        self._ids = 0
+
+    def _client(self, stack: AsyncExitStack) -> RedisClient:
+        client = RedisClient.from_url(f"redis://127.0.0.1:{self.server.port}/0")
+        stack.push_async_callback(client.close)
+        return client
+
+    async def service(self, *, start: bool = True, **policy: Any) -> AdmissionService:
+        holds = {"lifetime_s": 1.0, "heartbeat_s": 0.2, "reap_s": 0.05, "recovery_s": 0.3}
+        budgets = BudgetPolicy.model_validate(
+            {
+                "budgets": policy.get("budgets", [{"scope": "workspace", "period": "day", "limit_usd": 10}]),
+                "holds": holds | policy.get("holds", {}),
+                "waiting": policy.get("waiting", {"seconds": 0}),
+            }
+        )
+        limits = LimitPolicy.model_validate(policy.get("limits", {}))
+        store = RedisAdmissionStore(self._client(self._stack), lifetime_s=budgets.holds.lifetime_s)
+        service = AdmissionService(
+            store,
+            store,
+            budgets,
+            limits,
+            overrides=self.ledger,
+            spend=self.ledger,
+            revocations=self.ledger,
+        )
+        if start:
+            await service.start()
+            self._stack.push_async_callback(service.stop, 0.5)
+        return service
+
+    def ask(self, want: int, floor: int | None = None, *, subject: Subject = SUBJECT, **more: Any) -> Ask:
+        self._ids += 1
+        request_id = more.pop("request_id", f"req_{self._ids}")
+        return Ask(request_id, subject, want, want if floor is None else floor, more.pop("tokens", 0), **more)
+
+    async def fields(self, prefix: str) -> dict[str, int]:
+        flat = await self.client.execute("HGETALL", "slg:{acme}:counters")
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {k.decode(): int(v) for k, v in pairs if k.decode().startswith(prefix)}
+
+    async def standing(self) -> tuple[int, int]:
+        """(committed, settled) of the only money counter."""
+        ((committed,), (settled,)) = (
+            (await self.fields("cn|")).values(),
+            (await self.fields("sn|")).values(),
+        )
+        return committed, settled
+
+    async def events(self) -> list[bytes]:
+        entries = await self.client.execute("XRANGE", "slg:{acme}:outbox", "-", "+")
+        return [fields[fields.index(b"event") + 1] for _, fields in entries]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    server = Server(binary, tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def world(server: Server) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield World(server, stack)
