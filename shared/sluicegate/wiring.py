@@ -167,6 +167,10 @@ def _gateway(config: GatewaySettings) -> Running:
     checking = HealthChecks(router.health, checks, routing.health)
     sweeping = _Repeating(archive.sweep, SWEEP_EVERY_S)
 
+    metrics.OPEN_GRANTS.set_function(lambda: admission.open_grants)
+    metrics.PENDING_SETTLEMENTS.set_function(lambda: admission.pending_settlements)
+    metrics.CACHE_UNAVAILABLE.set_function(lambda: cache.counters.unavailable)
+
     async def open_all() -> None:
         await admission.start()
         consumer.start()
@@ -308,6 +312,7 @@ class _SignIns(AttemptsObserver):
         log.info("a sign-in failed", extra={"reason": reason})
 
     def breached(self, breach: Breach) -> None:
+        metrics.SECURITY_BREACHES.inc()
         log.error(
             "security_breach: repeated failed sign-ins",
             extra={"source_kind": breach.kind, "source": breach.source, "failures": breach.failures},

@@ -8,6 +8,9 @@ from sluicegate.kernel.models import Model
 from sluicegate.kernel.money import PICO_PER_NANO, usd
 from sluicegate.routing.types import Candidate, Rejection, RouteQuery
 
+# Where a request does not bound its answer: of two models, the one with dearer output must not look cheap.
+_USUAL_OUTPUT = 500
+
 HealthOf = Callable[[Model], str | None]
 
 
@@ -35,8 +38,8 @@ def permitted(model: Model, allowed: tuple[str, ...]) -> bool:
 
 
 def likely_output(model: Model, output_tokens: int) -> int:
-    """The likely output tokens within what the model can give and policy lets it give."""
-    return min(output_tokens, model.tokens_per_request, model.output_tokens_limit)
+    """The likely output tokens within what the model can give and policy lets it give; 0: not known."""
+    return min(output_tokens or _USUAL_OUTPUT, model.tokens_per_request, model.output_tokens_limit)
 
 
 def estimate(model: Model, input_tokens: int, output_tokens: int) -> int:
@@ -77,9 +80,13 @@ def unavailable(model: Model, surroundings: Surroundings) -> Rejection | None:
     return None
 
 
-def too_small(model: Model, query: RouteQuery) -> Rejection | None:
-    """The context test: prompt and likely output must fit together. Embeddings have no output."""
-    needed = query.input_tokens + likely_output(model, query.output_tokens)
+def too_small(model: Model, query: RouteQuery, *, doubt: int = 1) -> Rejection | None:
+    """The context test: prompt and answer must fit together.
+
+    Numbers of tokens are estimates; with `doubt` 2 a model falls only if half the prompt would not fit.
+    """
+    answer = min(query.output_tokens, model.tokens_per_request, model.output_tokens_limit)
+    needed = query.input_tokens // doubt + answer
     if needed > model.context_tokens:
         return Rejection(
             model.id, "context", f"about {needed} tokens are needed and {model.context_tokens} fit"
@@ -134,14 +141,15 @@ def sift_named(
     """As `sift`, for a model asked for by name and its fallbacks.
 
     The ceiling of cost only rejects what could not even read the prompt within it: the answer is clamped
-    to what the ceiling affords later. Without a quality in the query there is no floor.
+    to what the ceiling affords later. Near the limit of the context the provider judges, who counts exactly.
+    Without a quality in the query there is no floor.
     """
     candidates: list[Candidate] = []
     rejections: list[Rejection] = []
     for model in chain:
         fell = (
             unfit(model, query, query.quality)
-            or too_small(model, query)
+            or too_small(model, query, doubt=2)
             or (
                 too_dear(model, query, estimate(model, query.input_tokens, 1))
                 if query.max_cost_nano is not None

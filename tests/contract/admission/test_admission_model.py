@@ -1,6 +1,7 @@
 """Random histories of the admission scripts against a model in plain Python, on every server."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
@@ -43,7 +44,8 @@ SETS = [
     compile_counters(Subject("acme", "w", user, "k", "m"), BUDGETS, LIMITS, (), NOW) for user in ("ann", "bob")
 ]
 HOLDS = st.sampled_from([f"h{number}" for number in range(6)])
-NANO = st.integers(0, 700)
+# Coarse steps, so that amounts meet limits and thresholds exactly.
+NANO = st.integers(0, 14).map(lambda number: number * 50)
 TOKENS = st.integers(0, 300)
 
 
@@ -55,7 +57,7 @@ class Model:
         self.holds: dict[str, tuple[CounterSet, int, int, str]] = {}
         self.past: dict[str, tuple[CounterSet, int, int] | None] = {}
         self.settled: dict[str, int] = {counter.id: 0 for each in SETS for counter in each.amounts}
-        self.alerts: set[tuple[str, int]] = set()
+        self.alerts: list[tuple[str, int]] = []
 
     def held(self, counter: Counter) -> int:
         return sum(
@@ -73,7 +75,7 @@ class Model:
             self.settled[counter.id] = before + (nano if counter.unit == "n" else tokens)
             for amount, percent in counter.alerts:
                 if before < amount <= self.settled[counter.id]:
-                    self.alerts.add((counter.id, percent))
+                    self.alerts.append((counter.scope, percent))
 
     def admit(
         self, each: CounterSet, hold: str, want: tuple[int, int], floor: tuple[int, int]
@@ -120,6 +122,18 @@ class AdmissionHistory(RuleBasedStateMachine):
                 "acme", [(counter, self.model.settled[counter.id]) for counter in each.amounts]
             )
         await self.store.begin("acme", (), f"g{self.model.generation}", 0)
+
+    @rule()
+    def thresholds_agree(self) -> None:
+        """Each crossing from below made one event, and nothing else did."""
+        entries = self.do(self.client.execute("XRANGE", "slg:{acme}:outbox", "-", "+"))
+        found = [json.loads(fields[1]) for _, fields in entries]
+        crossed = [
+            (event["data"]["scope"], event["data"]["percent"])
+            for event in found
+            if event.get("type") == "dev.sluicegate.budget.threshold.v1"
+        ]
+        assert sorted(crossed) == sorted(self.model.alerts)
 
     def teardown(self) -> None:
         if hasattr(self, "client"):
@@ -207,7 +221,7 @@ class AdmissionHistory(RuleBasedStateMachine):
         model = self.model
         model.generation += 1
         model.past = {}
-        model.alerts = set()
+        model.alerts = []
         for each in SETS:
             assert self.do(self.store.admit(each, "new", (1, 0), (1, 0), count=True)) == Unseeded()
         self.do(self._seed())

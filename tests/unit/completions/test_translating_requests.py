@@ -87,12 +87,19 @@ def test_system_messages_come_first_in_their_order() -> None:
 
 def test_a_system_prompt_to_openai() -> None:
     assert to_openai(system="Be brief")["messages"][0] == {"role": "system", "content": "Be brief"}
-    blocks = [{"type": "text", "text": "A", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "B"}]
+    blocks = [
+        {"type": "text", "text": "A", "cache_control": {"type": "ephemeral"}},
+        {"type": "text", "text": "B"},
+    ]
     assert to_openai(system=blocks)["messages"][0]["content"] == [
         {"type": "text", "text": "A"},
         {"type": "text", "text": "B"},
     ]
-    middle = [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}, {"role": "user", "content": "c"}]
+    middle = [
+        {"role": "user", "content": "a"},
+        {"role": "system", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
     assert to_openai(messages=middle)["messages"] == middle
 
 
@@ -212,7 +219,10 @@ def test_ids_that_anthropic_does_not_take_are_replaced_alike_everywhere() -> Non
 
 def test_tools_both_ways() -> None:
     tools = [
-        {"type": "function", "function": {"name": "look", "description": "d", "parameters": SCHEMA, "strict": True}},
+        {
+            "type": "function",
+            "function": {"name": "look", "description": "d", "parameters": SCHEMA, "strict": True},
+        },
         {"type": "function", "function": {"name": "bare"}},
     ]
     out = to_anthropic(tools=tools)
@@ -233,7 +243,10 @@ TOOLS = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} 
         ({"tool_choice": "auto"}, {"type": "auto"}),
         ({"tool_choice": "none"}, {"type": "none"}),
         ({"tool_choice": "required"}, {"type": "any"}),
-        ({"tool_choice": {"type": "function", "function": {"name": "look"}}}, {"type": "tool", "name": "look"}),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "look"}}},
+            {"type": "tool", "name": "look"},
+        ),
         (
             {"tool_choice": "required", "parallel_tool_calls": False},
             {"type": "any", "disable_parallel_tool_use": True},
@@ -345,8 +358,8 @@ def test_cache_marks_are_carried_where_they_can_be() -> None:
 
 def test_harmless_fields_are_left_out() -> None:
     out = to_anthropic(
-        seed=7, store=True, metadata={"a": "b"}, prompt_cache_key="k", prediction={"type": "content"}, vendor=1,
-        n=1, logprobs=False, logit_bias={}, presence_penalty=0, frequency_penalty=0.0, modalities=["text"],
+        seed=7, store=True, metadata={"a": "b"}, prompt_cache_key="k", prediction={"type": "content"},
+        vendor=1, n=1, logprobs=False, logit_bias={}, presence_penalty=0, frequency_penalty=0.0, modalities=["text"],
     )  # fmt: skip
     assert out.keys() == {"model", "max_tokens", "messages"}
     out = to_openai(cache_control={"type": "ephemeral"}, vendor=1, speed="fast", service_tier="auto")
@@ -381,7 +394,10 @@ QUESTION = {"role": "user", "content": "x"}
         ({"web_search_options": {}}, "web_search_options"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools.0"),
-        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": 7}}]}, "tools.0.function.parameters"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": 7}}]},
+            "tools.0.function.parameters",
+        ),
         ({"tool_choice": 7}, "tool_choice"),
         ({"tool_choice": {"type": "function"}}, "tool_choice"),
         ({"temperature": "hot"}, "temperature"),
@@ -394,7 +410,10 @@ QUESTION = {"role": "user", "content": "x"}
             {"messages": [QUESTION, {"role": "assistant", "tool_calls": [call("c", "{broken")]}, QUESTION]},
             "messages.1.content",
         ),
-        ({"messages": [user({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})]}, "messages.0.content"),
+        (
+            {"messages": [user({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})]},
+            "messages.0.content",
+        ),
         ({"messages": [user({"type": "file", "file": {"file_id": "f"}})]}, "messages.0.content"),
         (
             {"messages": [user({"type": "image_url", "image_url": {"url": "data:image/tiff;base64,AA"}})]},
@@ -424,8 +443,14 @@ def test_what_cannot_be_carried_to_anthropic_is_refused_by_name(fields: dict[str
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0"),
         ({"messages": [QUESTION, {"role": "assistant", "content": "Sure, "}]}, "messages.1"),
         ({"messages": [user({"type": "search_result", "content": []})]}, "messages.0.content"),
-        ({"messages": [user({"type": "image", "source": {"type": "file", "file_id": "f"}})]}, "messages.0.content"),
-        ({"messages": [user({"type": "document", "source": {"type": "url", "url": "u"}})]}, "messages.0.content"),
+        (
+            {"messages": [user({"type": "image", "source": {"type": "file", "file_id": "f"}})]},
+            "messages.0.content",
+        ),
+        (
+            {"messages": [user({"type": "document", "source": {"type": "url", "url": "u"}})]},
+            "messages.0.content",
+        ),
         (
             {
                 "messages": [

@@ -18,6 +18,7 @@ class Board:
         self.on_change = None
         self.on_gap = None
         self.closed = False
+        self.snapshots = 0
         self.seen = asyncio.Event()
 
     def _check(self):
@@ -31,6 +32,7 @@ class Board:
 
     async def snapshot(self):
         self._check()
+        self.snapshots += 1
         self.seen.set()
         return self.kept
 
@@ -67,6 +69,7 @@ async def test_an_opening_is_published_once_and_news_is_not_echoed(router, clock
     assert [(c.model, c.open) for c in board.published] == [("large", True)]
     assert clock.now() < board.published[0].open_until <= clock.now() + 5
     assert board.closed
+    assert board.snapshots == 1
 
 
 async def test_a_new_instance_starts_with_what_the_board_keeps(router, clock):

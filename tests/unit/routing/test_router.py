@@ -62,6 +62,17 @@ def test_the_estimate_is_exact_and_clamped_to_what_the_model_may_give(router):
     assert router.plan(ask("small")).candidates[0].estimated_nano == 2_000_000
 
 
+def test_an_answer_without_a_bound_is_taken_for_a_usual_one(router):
+    model = router.resolve("small")
+    assert estimate(model, 1_000, 0) == estimate(model, 1_000, 500)
+
+
+def test_near_the_limit_of_the_context_the_provider_of_a_named_model_judges(router):
+    assert names(router.plan(ask("small", input_tokens=15_000))) == ["small"]
+    with pytest.raises(InvalidRequestError, match="tokens are needed and 10000 fit"):
+        router.plan(ask("auto", prompt="hi", input_tokens=15_000))
+
+
 def test_an_unknown_model_is_told_with_its_neighbours(router):
     with pytest.raises(ModelNotFoundError, match="did you mean large"):
         router.plan(ask("larg"))
@@ -87,7 +98,7 @@ def test_each_rejection_names_the_test(router):
     ("fields", "test"),
     [
         ({"capabilities": {Capability.CHAT, Capability.VISION}}, "capability"),
-        ({"input_tokens": 9_900}, "context"),
+        ({"input_tokens": 19_900}, "context"),
         ({"quality": 0.99}, "quality"),
         ({"region": "europe-west4"}, "region"),
     ],
@@ -109,6 +120,12 @@ def test_a_ceiling_that_cannot_pay_the_prompt_is_a_budget_error(router):
     assert names(router.plan(ask("small", max_cost_nano=1_100_000))) == ["small"]
 
 
+def test_a_ceiling_of_exactly_the_estimate_is_enough_for_auto(router):
+    plan = router.plan(ask("auto", prompt="hi", max_cost_nano=2_000_000))
+    assert (plan.strategy, names(plan)) == ("cost", ["small"])
+    assert router.plan(ask("auto", prompt="hi", max_cost_nano=1_999_999)).strategy == "fallback"
+
+
 def test_models_outside_the_keys_patterns_do_not_exist_for_it(router):
     with pytest.raises(PermissionDeniedError):
         router.plan(ask("large", allowed=("gpt-*",)))
@@ -120,7 +137,7 @@ def test_models_outside_the_keys_patterns_do_not_exist_for_it(router):
 
 def test_names_of_models_a_key_may_not_use_are_not_told(router):
     with pytest.raises(InvalidRequestError) as caught:
-        router.plan(ask("large", allowed=("small",), input_tokens=9_990))
+        router.plan(ask("large", allowed=("small",), input_tokens=19_990))
     assert "middle" not in str(caught.value)
 
 

@@ -1,17 +1,11 @@
 """The engine's bytes, read back with the published SDKs' own types, and its accounts by counting."""
 
-import base64
-import math
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
 from anthropic.types import Message
-from hypothesis import given
-from hypothesis import strategies as st
-from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from sluicegate.adapters.providers.scripted.engine import Performance, ScriptedEngine
@@ -297,125 +291,3 @@ def test_bodies_that_are_no_json_objects() -> None:
     for raw in (b"", b"[]", b"{", b"\xff"):
         assert ScriptedEngine().perform(CHAT, raw).status == 400
         assert orjson.loads(body_of(ScriptedEngine().perform(MESSAGES, raw)))["type"] == "error"
-
-
-def vectors(*texts: str, **fields: Any) -> list[Any]:
-    raw = orjson.dumps({"model": "e", "input": list(texts), **fields})
-    answer = CreateEmbeddingResponse.model_validate_json(body_of(ScriptedEngine().perform(EMBEDDINGS, raw)))
-    return [one.embedding for one in answer.data]
-
-
-def test_embeddings_are_unit_vectors_nearer_for_similar_texts() -> None:
-    cat, kitten, tax = vectors(
-        "The cat sat on the mat.", "the cat sat on a mat", "quarterly tax report", dimensions=64
-    )
-    assert all(math.isclose(math.hypot(*vector), 1.0) for vector in (cat, kitten, tax))
-
-    def likeness(a: list[float], b: list[float]) -> float:
-        return sum(x * y for x, y in zip(a, b, strict=True))
-
-    assert likeness(cat, kitten) > 0.6 > likeness(cat, tax)
-
-
-def test_embeddings_in_base64_are_the_same_numbers() -> None:
-    raw = orjson.dumps({"model": "e", "input": "hi there", "dimensions": 8, "encoding_format": "base64"})
-    answer = orjson.loads(body_of(ScriptedEngine().perform(EMBEDDINGS, raw)))
-    numbers = struct.unpack("<8f", base64.b64decode(answer["data"][0]["embedding"]))
-    assert numbers == pytest.approx(vectors("hi there", dimensions=8)[0], abs=1e-6)
-    assert answer["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
-
-
-def test_embedding_inputs_of_tokens_and_wrong_inputs() -> None:
-    for texts, words in [([1, 2, 3], 3), ([[1, 2], [3]], 3), ("", 1)]:
-        performance = ScriptedEngine().perform(EMBEDDINGS, orjson.dumps({"model": "e", "input": texts}))
-        assert performance.figures.prompt == words
-    for wrong in ({}, {"input": []}, {"input": [None]}, {"input": "x", "dimensions": 5000}):
-        assert ScriptedEngine().perform(EMBEDDINGS, orjson.dumps({"model": "e", **wrong})).status == 400
-
-
-ANYTHING = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 200)
-    | st.floats(allow_nan=False)
-    | st.sampled_from(
-        ["text", "user", "tool", "tool_result", "function", "json_schema", "x [[tokens 3]]", "object"]
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "role",
-                    "content",
-                    "type",
-                    "text",
-                    "function",
-                    "name",
-                    "parameters",
-                    "properties",
-                    "required",
-                    "$ref",
-                    "json_schema",
-                    "schema",
-                    "tool_calls",
-                    "input",
-                    "anyOf",
-                    "items",
-                    "minItems",
-                    "enum",
-                    "minimum",
-                    "multipleOf",
-                    "format",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=25,
-)
-FIELDS = [
-    "messages",
-    "tools",
-    "tool_choice",
-    "response_format",
-    "output_config",
-    "stream",
-    "stream_options",
-    "n",
-    "stop",
-    "seed",
-    "max_tokens",
-    "system",
-    "input",
-    "dimensions",
-    "encoding_format",
-    "logprobs",
-    "top_logprobs",
-]
-
-
-@given(
-    dialect=st.sampled_from([CHAT, MESSAGES, EMBEDDINGS]),
-    fields=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8),
-    sound=st.booleans(),
-)
-def test_no_request_makes_it_fail_but_by_an_answer(
-    dialect: Dialect, fields: dict[str, Any], *, sound: bool
-) -> None:
-    body = {"model": "m", **fields}
-    if sound:
-        body["messages"] = [{"role": "user", "content": "hi"}]
-    performance = ScriptedEngine().perform(dialect, orjson.dumps(body))
-    tokens = sum(step.tokens for step in performance.steps)
-    assert performance.status in {200, 400}
-    assert tokens == performance.figures.output
-
-
-def test_deep_nesting_is_refused() -> None:
-    body = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":%b}]}'
-    nested = b'[{"type":"tool_result","content":' * 300 + b'"x"' + b"}]" * 300
-    assert ScriptedEngine().perform(MESSAGES, body % nested).status == 200
-    nested = b'[{"type":"tool_use","input":' + b"[" * 400 + b"]" * 400 + b"}]"
-    assert ScriptedEngine().perform(MESSAGES, body % nested).status == 400

@@ -23,7 +23,7 @@ from sluicegate.completions.types import (
 )
 from sluicegate.kernel.errors import OverloadedError, SluicegateError, UpstreamError, UpstreamTimeoutError
 from sluicegate.kernel.models import Dialect
-from sluicegate.kernel.telemetry.metrics import attempt_child
+from sluicegate.kernel.telemetry.metrics import TALLIES
 from sluicegate.routing.model_health import Trial
 from sluicegate.routing.retry import (
     AttemptState,
@@ -230,12 +230,12 @@ class Asker:
             # A client's mistake says nothing about the provider's health.
             if outcome.kind != "status" or outcome.status not in _CLIENTS_FAULT:
                 self._router.report(trial, ok=False, kind=str(outcome.status or outcome.kind))
-            attempt_child(provider.name, model.id, failure.outcome.kind).inc()
+            TALLIES.attempt(provider.name, model.id, outcome.kind)
             if span is not None:
                 span.end({}, error=failure.error.code)
             raise
         self._router.report(trial, ok=True, latency_s=time.perf_counter() - begun)
-        attempt_child(provider.name, model.id, "ok").inc()
+        TALLIES.attempt(provider.name, model.id, "ok")
         if span is not None:
             span.end({"gen_ai.response.model": model.upstream})
         return answer

@@ -1,21 +1,16 @@
 """The usage event of a completion: built once, at settlement."""
 
 import time
+from functools import lru_cache
 
 import orjson
 
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.kernel.events import SPEC_VERSION, USAGE_RECORDED
-from sluicegate.kernel.telemetry.metrics import (
-    ESTIMATED,
-    FIRST_BYTE,
-    request_children,
-    usage_children,
-)
+from sluicegate.kernel.telemetry.metrics import ESTIMATED, TALLIES
 from sluicegate.ledger.usage import UsageRow
 
 SOURCE = "/functions/gateway"
-NANO = 1e-9
 
 
 def usage_event(completion: Completion, cache: str, now: float | None = None) -> bytes:
@@ -74,20 +69,26 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
 
 def count(completion: Completion, cache: str) -> None:
     """Add `completion` to the metrics."""
-    model, dialect = completion.model.id, completion.inbound.dialect
-    requests, latency = request_children(dialect, model, completion.outcome, cache)
-    requests.inc()
-    latency.observe(completion.elapsed_s)
-    if completion.first_byte_at is not None:
-        FIRST_BYTE.labels(dialect, model).observe(completion.first_byte_at - completion.inbound.started)
+    tally = TALLIES.answers(completion.inbound.dialect, completion.model.id)
+    key = (completion.outcome, cache)
+    tally.outcomes[key] = tally.outcomes.get(key, 0) + 1
+    tally.latency.observe(completion.elapsed_s)
+    first = completion.first_byte_at
+    if first is not None:
+        tally.first_byte.observe(first - completion.inbound.started)
     if cache == "none":
-        inputs, outputs, cost = usage_children(model)
-        inputs.inc(completion.usage.prompt_tokens)
-        outputs.inc(completion.usage.output_tokens)
-        cost.inc(completion.cost_nano * NANO)
+        tally.input_tokens += completion.usage.prompt_tokens
+        tally.output_tokens += completion.usage.output_tokens
+        tally.cost_nano += completion.cost_nano
         if completion.estimated:
-            ESTIMATED.labels("no_usage").inc()
+            ESTIMATED.inc()
+
+
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _timestamp(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+    whole = int(at)
+    return f"{_second(whole)}.{int((at - whole) * 1000):03d}Z"

@@ -12,7 +12,8 @@ class Size:
 
     `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
     stream: for its first slice), `floor_nano` for the smallest answer worth starting. `tokens` are
-    to be reserved against token limits, `floor_tokens` would do for the smallest answer. `sliced` says that the hold grows while the stream runs.
+    to be reserved against token limits, `floor_tokens` would do for the smallest answer. `sliced` says
+    that the hold grows while the stream runs.
     """
 
     cap: int
@@ -29,9 +30,7 @@ def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: i
     if Capability.EMBEDDINGS in facts.capabilities:
         hold = prices.hold(facts.input_bound, 0, facts.images)
         tokens = facts.input_bound
-        return Size(
-            cap=0, want_nano=hold, floor_nano=hold, tokens=tokens, floor_tokens=tokens, sliced=False
-        )
+        return Size(cap=0, want_nano=hold, floor_nano=hold, tokens=tokens, floor_tokens=tokens, sliced=False)
     cap = min(
         model.tokens_per_request,
         model.output_tokens_limit,

@@ -73,6 +73,7 @@ class GatewayApplication:
         self._cors = cors
         self._forwarded = forwarded
         self._running = 0
+        IN_FLIGHT.set_function(lambda: self._running)
 
     async def __call__(self, exchange: Exchange) -> None:
         started = time.perf_counter()
@@ -107,7 +108,6 @@ class GatewayApplication:
             await respond_error(exchange, error, codec, request_id, extra)
             return
         self._running += 1
-        IN_FLIGHT.inc()
         try:
             answer = await self._answer(exchange, dialect, request_id, started)
             await self._deliver(exchange, answer, extra)
@@ -120,7 +120,6 @@ class GatewayApplication:
             await respond_error(exchange, UnexpectedError(), codec, request_id, extra)
         finally:
             self._running -= 1
-            IN_FLIGHT.dec()
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, request_id: str, started: float) -> Answer:
         principal = await self.authenticate(exchange)

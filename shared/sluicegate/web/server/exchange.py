@@ -16,6 +16,7 @@ FINISHED: Final = 2
 
 # From this size on a piece is handed to the kernel as it is rather than copied behind its head.
 _COPY_BELOW = 65_536
+_FLUSH_FROM = 16_384
 _NEVER = 1 << 62
 
 
@@ -28,9 +29,9 @@ class ServerExchange:
         "_expects_continue",
         "_failure",
         "_gone",
-        "_head",
         "_index",
         "_left",
+        "_pending",
         "_pieces",
         "_reader",
         "_wake_at",
@@ -77,7 +78,7 @@ class ServerExchange:
         self._expects_continue = False
         self._chunked = False
         self._left: int | None = None
-        self._head = b""
+        self._pending = b""
 
     # The request.
 
@@ -241,10 +242,9 @@ class ServerExchange:
             else:
                 self.keep_alive = False
                 framing = b""
-        self._head = self._head_of(status, headers, framing)
-        self.state = STARTED
         # The head waits for the first piece of the body, but not beyond this turn of the event loop.
-        self._connection.loop.call_soon(self._flush_head)
+        self._hold(self._head_of(status, headers, framing))
+        self.state = STARTED
 
     async def write(self, chunk: bytes) -> None:
         """Send one piece of the body. Waits while the client is slower than we are.
@@ -260,19 +260,19 @@ class ServerExchange:
             raise ClientGoneError("the client has gone")
         if not chunk or self.method == "HEAD":
             return
-        head, self._head = self._head, b""
         size = len(chunk)
-        if self._chunked:
-            if size < _COPY_BELOW:
-                connection.transport.write(b"%b%x\r\n%b\r\n" % (head, size, chunk))
-            else:
-                connection.transport.writelines((b"%b%x\r\n" % (head, size), chunk, b"\r\n"))
+        if self._left is not None:
+            if size > self._left:
+                raise ValueError("the body is longer than its content-length")
+            self._left -= size
+        if size < _FLUSH_FROM:
+            self._hold(b"%x\r\n%b\r\n" % (size, chunk) if self._chunked else chunk)
         else:
-            if self._left is not None:
-                if size > self._left:
-                    raise ValueError("the body is longer than its content-length")
-                self._left -= size
-            connection.transport.write(head + chunk if head else chunk)
+            pending, self._pending = self._pending, b""
+            if self._chunked:
+                connection.transport.writelines((b"%b%x\r\n" % (pending, size), chunk, b"\r\n"))
+            else:
+                connection.transport.writelines((pending, chunk))
         if connection.write_paused:
             await connection.writable()
 
@@ -291,8 +291,8 @@ class ServerExchange:
             return
         if self._left:
             raise ValueError("the body is shorter than its content-length")
-        tail = self._head + b"0\r\n\r\n" if self._chunked else self._head
-        self._head = b""
+        tail = self._pending + b"0\r\n\r\n" if self._chunked else self._pending
+        self._pending = b""
         if tail:
             self._connection.transport.write(tail)
         self._finished()
@@ -305,7 +305,7 @@ class ServerExchange:
         """
         if self.state == NEW:
             return b"HTTP/1.1 102 Processing\r\n\r\n" if self.minor else b""
-        return b"0" if self._chunked and not self._head else b""
+        return b"0" if self._chunked and not self._pending else b""
 
     def _finished(self) -> None:
         self.state = FINISHED
@@ -328,10 +328,18 @@ class ServerExchange:
         line = self._connection.server.status_lines.line(status)
         return b"%b%b%b\r\n" % (line, header_lines(headers), framing)
 
-    def _flush_head(self) -> None:
-        if self._head and not self._connection.lost:
-            head, self._head = self._head, b""
-            self._connection.transport.write(head)
+    def _hold(self, data: bytes) -> None:
+        """Send `data` with what else comes in this turn of the event loop: one system call for a burst."""
+        if not self._pending:
+            self._connection.loop.call_soon(self._flush)
+        self._pending += data
+        if len(self._pending) >= _FLUSH_FROM:
+            self._flush()
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, b""
+        if pending and not self._connection.lost:
+            self._connection.transport.write(pending)
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

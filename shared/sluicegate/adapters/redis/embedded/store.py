@@ -141,6 +141,8 @@ class Store:
         self._generation = needed[-1] if needed else start
         self._journal = JournalFile(self._path(self._generation, "journal"))
         self._drop_before(start)
+        for draft in self._folder.glob("state-*.draft"):
+            draft.unlink()
 
     def _found(self, kind: str) -> list[int]:
         names = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())

@@ -114,7 +114,7 @@ for i = 1, m + t do
     if i > m then used, was = tokens, held_tokens end
     local settled = tonumber(values[2 * i] or 0)
     -- The difference first: a sum of three could pass 2^53 half way and lose a nano-dollar.
-    local now_settled = settled + used
+    local now_settled = settled + (used - booked * was)
     writes[n + 1], writes[n + 2] = fields[2 * i - 1], tonumber(committed) + (used - was)
     writes[n + 3], writes[n + 4] = fields[2 * i], now_settled
     n = n + 4

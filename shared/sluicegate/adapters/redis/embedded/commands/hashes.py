@@ -114,7 +114,7 @@ def hincrby(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
 
 @command("HINCRBYFLOAT", 4, writes=True)
 def hincrbyfloat(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
-    amount = decimal(words[3])
+    amount = decimal(words[3], "ERR value is NaN or Infinity")
     old = _hash(db, words[1]).get(words[2])
     try:
         total = decimal_text((decimal(old) if old is not None else 0) + amount)

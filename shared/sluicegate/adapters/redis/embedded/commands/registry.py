@@ -71,14 +71,14 @@ def number(word: bytes, error: str = NOT_FLOAT) -> float:
     return float(word)
 
 
-def decimal(word: bytes) -> Decimal:
+def decimal(word: bytes, if_infinite: str = NOT_FLOAT) -> Decimal:
     """A finite decimal number.
 
     Raises:
         CommandError: it is none.
     """
     if math.isinf(number(word)):
-        raise CommandError(NOT_FLOAT)
+        raise CommandError(if_infinite)
     try:
         return Decimal(word.decode())
     except InvalidOperation:

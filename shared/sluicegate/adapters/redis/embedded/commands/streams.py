@@ -62,11 +62,15 @@ def _new_id(db: Keyspace, stream: Stream, word: bytes) -> StreamId:
             entry_id = (0, 1)
     else:
         entry_id = _id(word, 0)
-        if entry_id == FIRST_ID:
-            raise CommandError("ERR The ID specified in XADD must be greater than 0-0")
     if entry_id <= last:
         raise CommandError("ERR The ID specified in XADD is equal or smaller than the target stream top item")
     return entry_id
+
+
+def _refuse_zero(word: bytes) -> None:
+    """Refuse an id that is none, and 0-0, before anything else is looked at."""
+    if word != b"*" and not word.endswith(b"-*") and _id(word, 0) == FIRST_ID:
+        raise CommandError("ERR The ID specified in XADD must be greater than 0-0")
 
 
 def _trim_words(words: tuple[bytes, ...], at: int) -> tuple[bytes, bytes, int]:
@@ -112,6 +116,7 @@ def xadd(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
     fields = words[at + 1 :]
     if not fields or len(fields) % 2:
         raise CommandError("ERR wrong number of arguments for 'xadd' command")
+    _refuse_zero(words[at])
     stream = db.typed(key, Stream)
     if stream is None and not create:
         db.instead = []

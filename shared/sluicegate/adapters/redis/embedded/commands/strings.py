@@ -9,6 +9,7 @@ from sluicegate.adapters.redis.embedded.commands.registry import (
 from sluicegate.adapters.redis.embedded.keyspace import Keyspace
 from sluicegate.adapters.redis.embedded.resp import OK, SYNTAX, CommandError, Reply
 
+_INFINITE = "ERR increment would produce NaN or Infinity"
 _OVERFLOW = "ERR increment or decrement would overflow"
 _UNIT_MS = {b"EX": 1000, b"PX": 1, b"EXAT": 1000, b"PXAT": 1}
 _LONGEST = 512 << 20
@@ -211,7 +212,7 @@ def decrby(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
 @command("INCRBYFLOAT", 3, writes=True)
 def incrbyfloat(db: Keyspace, words: tuple[bytes, ...]) -> Reply:
     value = db.typed(words[1], bytes)
-    total = decimal_text((decimal(value) if value is not None else 0) + decimal(words[2]))
+    total = decimal_text((decimal(value) if value is not None else 0) + decimal(words[2], _INFINITE))
     db.put(words[1], total, keep_deadline=True)
     db.instead = [(b"SET", words[1], total, b"KEEPTTL")]
     return total
