@@ -75,6 +75,9 @@ class GatewaySettings(Settings):
     drain_seconds: float = Field(8.0, ge=0, le=600, description="below Cloud Run's 10 s after SIGTERM")
     cache_memory_bytes: int = Field(64 * 1024 * 1024, ge=0)
     redis_timeout_seconds: float = Field(1.0, gt=0, le=30)
+    ledger_consumer: bool = Field(
+        True, description="take usage events to the ledger in this process; False where another one does"
+    )
     debug_headers: bool = Field(False, description="allow x-sluicegate-debug outside development")
     jwt_jwks_url: str | None = None
     jwt_audience: str | None = None

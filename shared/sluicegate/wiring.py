@@ -173,7 +173,8 @@ def _gateway(config: GatewaySettings) -> Running:
 
     async def open_all() -> None:
         await admission.start()
-        consumer.start()
+        if config.ledger_consumer:
+            consumer.start()
         sharing.start()
         checking.start()
         sweeping.start()

@@ -67,7 +67,7 @@ class Caretaker:
         if idle and now - state.beat_at < _IDLE_AFTER_S:
             return
         if not state.enlisted:
-            # By every instance and again after a loss: a tenant missing there is one whose events nobody fetches.
+            # By every instance, and again after a loss: events of a tenant not listed are never fetched.
             await self._upkeep.enlist(state.tenant)
             state.enlisted = True
         overdue, generation = await self._beat(state, list(state.open) if beat_due else [])

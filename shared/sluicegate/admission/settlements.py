@@ -13,7 +13,6 @@ from sluicegate.admission.types import Grant
 _LOG = logging.getLogger(__name__)
 
 _BATCH = 64
-_FIRST_BACKOFF_S = 0.05
 _LONGEST_BACKOFF_S = 2.0
 # The store answers, but not as it should: after so many tries the hold's deadline has to end it.
 _TRIES = 8
@@ -40,10 +39,17 @@ class SettlementQueue:
     Args:
         apply: tells the store; raises StoreUnavailable to be called again.
         limit: how many settlements are kept at most.
+        first_backoff_s: seconds before the first retry; each further one waits twice as long.
     """
 
-    def __init__(self, apply: Callable[[Settlement], Awaitable[None]], limit: int = 20_000) -> None:
+    def __init__(
+        self,
+        apply: Callable[[Settlement], Awaitable[None]],
+        limit: int = 20_000,
+        first_backoff_s: float = 0.05,
+    ) -> None:
         self._apply = apply
+        self._first_backoff_s = first_backoff_s
         self._limit = limit
         self._pending: deque[Settlement] = deque()
         self._active = 0
@@ -70,7 +76,7 @@ class SettlementQueue:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        backoff = _FIRST_BACKOFF_S
+        backoff = self._first_backoff_s
         while True:
             await self._wake.wait()
             now = asyncio.get_running_loop().time()
@@ -94,8 +100,8 @@ class SettlementQueue:
                 backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
                 continue
             elif not batch:
-                await asyncio.sleep(_FIRST_BACKOFF_S)
-            backoff = _FIRST_BACKOFF_S
+                await asyncio.sleep(self._first_backoff_s)
+            backoff = self._first_backoff_s
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until all are settled or `timeout_s` is over; how many are left."""

@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     _keys(_group(commands, "keys", "make, list, rotate and revoke API keys"))
     _budget(_group(commands, "budget", "see budgets and set them at run time"))
     _spend(commands)
+    _ledger(_group(commands, "ledger", "keep the ledger"))
     _policy(_group(commands, "policy", "check the policy files"))
     _token(_group(commands, "token", "issue tokens with the local key, for trying things out"))
     _route(_group(commands, "route", "explain which model would answer"))
@@ -118,6 +119,13 @@ def _spend(commands: Any) -> None:
     when = "a date (2026-11-20), a time (2026-11-20T14:00Z), or how long ago (36h, 7d)"
     spend.add_argument("--since", metavar="WHEN", help=f"{when}; default: this month's first day, UTC")
     spend.add_argument("--until", metavar="WHEN", help=f"{when}; default: now")
+
+
+def _ledger(commands: Any) -> None:
+    consumer = _command(
+        commands, "run", "ledger:run_consumer", "take usage events to the ledger until interrupted"
+    )
+    consumer.add_argument("--parent", type=int, metavar="PID", help="end when this process does (Linux)")
 
 
 def _policy(commands: Any) -> None:

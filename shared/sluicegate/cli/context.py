@@ -34,6 +34,7 @@ class Local:
     roles: RolesPolicy
     identity: IdentityPolicy
     clock: SystemClock
+    database: Database
     key_store: SqliteKeyStore
     keys: KeyAdministration
     overrides: SqliteOverrideStore
@@ -68,6 +69,7 @@ async def open_local(data: Path | None) -> AsyncIterator[Local]:
             roles=roles,
             identity=identity,
             clock=clock,
+            database=database,
             key_store=key_store,
             keys=KeyAdministration(key_store, roles, identity.keys, clock, announcements),
             overrides=SqliteOverrideStore(database),

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from sluicegate.web.server.server import Server
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 ENVIRONMENT_FILE = "dev.env"
+STOP_WITHIN_S = 5.0
 KEY_NAME = "made by the local server"
 
 
@@ -32,10 +34,13 @@ def run(args: Namespace) -> int:
     settings.develop({"SLUICEGATE_DATA_DIR": str(data), "PORT": str(args.port), "HOST": args.host})
     configured = settings.load(settings.Settings).redis_url
     redis: LocalRedis | None = None
+    ledger: subprocess.Popen[bytes] | None = None
     if configured is None:
         redis = start_local_redis(data, prefer=args.redis)
         settings.develop({"REDIS_URL": redis.url})
     try:
+        settings.develop({"LEDGER_CONSUMER": "false"})
+        ledger = _start_ledger(data)
         config = settings.load(settings.GatewaySettings)
         service, manifest = _function("gateway")
         key = asyncio.run(_key(data))
@@ -59,9 +64,29 @@ def run(args: Namespace) -> int:
             f"cannot listen on {args.host}:{args.port}: {error.strerror or error}; try --port 0"
         ) from None
     finally:
+        # The ledger takes what the gateway settled last; Redis must outlive both.
+        if ledger is not None:
+            _stop(ledger)
         if redis is not None:
             redis.stop()
     return 0
+
+
+def _start_ledger(data: Path) -> subprocess.Popen[bytes]:
+    """The process that takes usage events to the ledger; it ends with this one."""
+    command = [sys.executable, "-m", "sluicegate", "ledger", "run", "--data", str(data)]
+    command += ["--parent", str(os.getpid())]
+    # In a session of its own, so that Ctrl-C reaches the gateway first, which has settlements to make.
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 _KINDS = {"server": "redis-server", "embedded": "embedded Redis"}

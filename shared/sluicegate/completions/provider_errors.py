@@ -21,7 +21,8 @@ from sluicegate.kernel.errors import (
 
 _MESSAGE_LIMIT = 2_000
 _QUOTA_WORDS = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
-_STATUS_BY_TYPE = {
+# Events in a stream have no status; their type, or OpenAI's code, stands for one.
+_STATUS_BY_WORD = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
@@ -31,6 +32,9 @@ _STATUS_BY_TYPE = {
     "rate_limit_error": 429,
     "timeout_error": 504,
     "overloaded_error": 529,
+    "rate_limit_exceeded": 429,
+    "context_length_exceeded": 400,
+    "server_is_overloaded": 503,
 }
 
 
@@ -48,9 +52,9 @@ def stream_failure(answer: Any) -> SluicegateError:
     error = answer.get("error") if isinstance(answer, dict) else None
     status = 0
     if isinstance(error, dict):
-        status = _STATUS_BY_TYPE.get(str(error.get("type")), 0)
-        if not status and type(error.get("code")) is int:
-            status = error["code"]
+        code = error.get("code")
+        known = (_STATUS_BY_WORD.get(str(word), 0) for word in (code, error.get("type")))
+        status = code if type(code) is int else next(filter(None, known), 0)
     return _error(status or 500, answer)
 
 

@@ -8,7 +8,12 @@ from functools import cache
 from typing import Protocol
 
 from sluicegate.completions.anthropic.form import MessagesForm
-from sluicegate.completions.canonical import Finished, Request, Response, StreamEvent, UsageSaid
+from sluicegate.completions.canonical import Request, Response
+from sluicegate.completions.canonical_stream import (
+    Finished,
+    StreamEvent,
+    UsageSaid,
+)
 from sluicegate.completions.openai_chat.form import ChatForm
 from sluicegate.completions.provider_errors import provider_error
 from sluicegate.completions.types import Json, RequestFacts, StreamMeter, StreamTranslator

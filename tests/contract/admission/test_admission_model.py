@@ -41,7 +41,8 @@ LIMITS = LimitPolicy.model_validate(
     }
 )
 SETS = [
-    compile_counters(Subject("acme", "w", user, "k", "m"), BUDGETS, LIMITS, (), NOW) for user in ("ann", "bob")
+    compile_counters(Subject("acme", "w", user, "k", "m"), BUDGETS, LIMITS, (), NOW)
+    for user in ("ann", "bob")
 ]
 HOLDS = st.sampled_from([f"h{number}" for number in range(6)])
 # Coarse steps, so that amounts meet limits and thresholds exactly.
@@ -155,7 +156,7 @@ class AdmissionHistory(RuleBasedStateMachine):
             assert (reply.nano, reply.tokens) == expected
 
     @rule(hold=HOLDS, nano=NANO, tokens=TOKENS, within=st.booleans(), stale=st.booleans())
-    def settle(self, hold: str, nano: int, tokens: int, within: bool, stale: bool) -> None:
+    def settle(self, hold: str, nano: int, tokens: int, *, within: bool, stale: bool) -> None:
         model = self.model
         generation = "g0" if stale else f"g{model.generation}"
         each = SETS[0]
@@ -190,9 +191,7 @@ class AdmissionHistory(RuleBasedStateMachine):
         each, held, held_tokens, generation = model.holds.get(hold, (SETS[0], 0, 0, ""))
         if hold not in model.holds:
             expected = Grown.GONE
-        elif any(
-            model.left(counter) < (nano if counter.unit == "n" else tokens) for counter in each.amounts
-        ):
+        elif any(model.left(counter) < (nano if counter.unit == "n" else tokens) for counter in each.amounts):
             expected = Grown.REFUSED
         else:
             expected = Grown.GROWN

@@ -132,7 +132,9 @@ class AdmissionStoreSuite:
         assert (again.nano, again.tokens) == (DOLLAR, 100)
         assert (await self.amounts(store, seeded))[0] == (DOLLAR, 0)
 
-    async def test_clamps_to_the_tightest_budget(self, store: RedisAdmissionStore, seeded: CounterSet) -> None:
+    async def test_clamps_to_the_tightest_budget(
+        self, store: RedisAdmissionStore, seeded: CounterSet
+    ) -> None:
         held = await self.admit(store, seeded, "r1", 9 * DOLLAR, floor=DOLLAR)
         assert isinstance(held, Held)
         assert (held.nano, held.money_left) == (6 * DOLLAR, 0)
@@ -150,9 +152,7 @@ class AdmissionStoreSuite:
         await self.admit(store, seeded, "r1", 6 * DOLLAR)
         assert await self.admit(store, seeded, "r2") == Refused(RefusedBy.MONEY, 2, (6 * DOLLAR, 0))
         await store.settle(seeded, "r1", "g1", 6 * DOLLAR, 0, b"")
-        assert await self.admit(store, seeded, "r2") == Refused(
-            RefusedBy.MONEY, 2, (6 * DOLLAR, 6 * DOLLAR)
-        )
+        assert await self.admit(store, seeded, "r2") == Refused(RefusedBy.MONEY, 2, (6 * DOLLAR, 6 * DOLLAR))
 
     async def test_spent_counter_is_named_before_a_held_one(self, store: RedisAdmissionStore) -> None:
         each = counters()
@@ -287,9 +287,7 @@ class AdmissionStoreSuite:
         assert await self.amounts(store, seeded) == [(3 * DOLLAR, 3 * DOLLAR)] * 3 + [(50, 50)]
         assert await store.grow(seeded, "r1", 1, 0) is Grown.GONE
 
-    async def test_pass_through_counts_and_tells(
-        self, client: Any, store: RedisAdmissionStore
-    ) -> None:
+    async def test_pass_through_counts_and_tells(self, client: Any, store: RedisAdmissionStore) -> None:
         each = counters(rate=2)
         assert isinstance(await store.pass_through(each, b'{"id":"h1"}'), Held)
         assert isinstance(await store.pass_through(each, b'{"id":"h2"}'), Held)
@@ -318,9 +316,23 @@ class AdmissionStoreSuite:
         assert event["id"] == "req_1~7:estimated"
         assert event["subject"] == "req_1"
         row = UsageRow(**event["data"])
-        assert (row.request_id, row.cost_nano, row.held_nano, row.estimated) == ("req_1", DOLLAR, DOLLAR, True)
+        assert (row.request_id, row.cost_nano, row.held_nano, row.estimated) == (
+            "req_1",
+            DOLLAR,
+            DOLLAR,
+            True,
+        )
         assert (row.tenant, row.workspace, row.user, row.key) == ("acme", "growth", "ann", "k1")
         assert (row.agent, row.model, row.error) == ("coder", "m1", "owner_lost")
+
+    async def test_only_holds_have_deadlines(
+        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
+    ) -> None:
+        await store.renew("acme", ["never was"], 0)
+        assert await client.execute("ZCARD", "slg:{acme}:due") == 0
+        await client.execute("ZADD", "slg:{acme}:due", 1, "lost its record")
+        assert await store.reap("acme", "lost its record") is None
+        assert (await store.renew("acme", [], 10)).overdue == []
 
     async def test_late_settlement_corrects_the_estimate(self, client: Any, seeded: CounterSet) -> None:
         store = RedisAdmissionStore(client, lifetime_s=0.001)
@@ -334,7 +346,9 @@ class AdmissionStoreSuite:
         open_now = await client.execute("HGET", "slg:{acme}:counters", seeded.slots[0].field)
         assert int(open_now) == 0
 
-    async def test_flush_and_charge(self, client: Any, store: RedisAdmissionStore, seeded: CounterSet) -> None:
+    async def test_flush_and_charge(
+        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
+    ) -> None:
         await self.admit(store, seeded, "r1", DOLLAR)
         await client.execute("FLUSHALL")
         assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.UNHELD

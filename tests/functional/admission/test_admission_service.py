@@ -23,7 +23,7 @@ SUBJECT = Subject(tenant="acme", workspace="growth", user="ann", key="k1", model
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
-        while not await check():
+        while not await check():  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.02)
 
 
@@ -72,9 +72,7 @@ async def test_clamped_between_floor_and_want(world: Any) -> None:
 
 
 async def test_limits_on_one_request(world: Any) -> None:
-    service = await world.service(
-        budgets=[{"scope": "key", "period": "request", "limit_usd": 2}]
-    )
+    service = await world.service(budgets=[{"scope": "key", "period": "request", "limit_usd": 2}])
     grant = await service.admit(world.ask(5 * DOLLAR, DOLLAR))
     assert (grant.held_nano, grant.remaining_nano) == (2 * DOLLAR, None)
     assert not await service.grow(grant, 1)

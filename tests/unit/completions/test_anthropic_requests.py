@@ -145,3 +145,9 @@ def test_preparing_changes_only_what_must_change() -> None:
 def test_a_clamp_keeps_the_thinking_budget_below_it(clamp: int, thinking: dict[str, Any]) -> None:
     body = request(max_tokens=10_000, thinking={"type": "enabled", "budget_tokens": 8_000})
     assert orjson.loads(CODEC.prepare(body, "m", clamp))["thinking"] == thinking
+
+
+def test_an_odd_budget_of_a_kind_of_thinking_not_known_here_is_left_to_the_provider() -> None:
+    body = request(thinking={"type": "sideways", "budget_tokens": "x"})
+    CODEC.inspect(body, 500)
+    assert orjson.loads(CODEC.prepare(body, "m", 3))["thinking"] == body["thinking"]

@@ -208,7 +208,8 @@ def test_preparing_changes_only_what_must_change() -> None:
         ({}, False, "max_completion_tokens"),
         ({}, True, "max_tokens"),
         ({"max_tokens": 9}, False, "max_tokens"),
-        ({"max_completion_tokens": 9}, True, "max_completion_tokens"),
+        ({"max_completion_tokens": 9}, False, "max_completion_tokens"),
+        ({"max_completion_tokens": 9}, True, "max_tokens"),
         ({"max_tokens": None}, False, "max_completion_tokens"),
     ],
 )
@@ -222,6 +223,12 @@ def test_a_clamp_goes_where_the_client_or_the_provider_looks(
     ):
         limits = {name: upstream.get(name) for name in ("max_tokens", "max_completion_tokens")}
         assert {name: value for name, value in limits.items() if value is not None} == {field: 5}
+
+
+def test_a_provider_that_knows_only_the_older_field_gets_the_clients_limit_there() -> None:
+    upstream = orjson.loads(CODEC.prepare(request(max_completion_tokens=9), "m", None, older_max_tokens=True))
+    assert upstream["max_tokens"] == 9
+    assert "max_completion_tokens" not in upstream
 
 
 def test_without_a_clamp_no_limit_is_invented() -> None:

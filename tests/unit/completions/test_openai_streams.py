@@ -141,8 +141,11 @@ def test_nothing_is_forwarded_after_the_end() -> None:
     assert meter.feed(TEXTS[0]) == b""
 
 
-def test_an_error_event_fails_the_stream_and_reaches_the_client_once() -> None:
-    event = b'data: {"error":{"message":"slow down","type":"rate_limit_error"}}\n\n'
+@pytest.mark.parametrize(
+    "words", ['"type":"rate_limit_error"', '"type":"tokens","code":"rate_limit_exceeded"', '"code":429']
+)
+def test_an_error_event_fails_the_stream_and_reaches_the_client_once(words: str) -> None:
+    event = b'data: {"error":{"message":"slow down",' + words.encode() + b"}}\n\n"
     meter = CODEC.meter(facts())
     assert run(meter, OPENING + event + TEXTS[0]) == OPENING + event
     assert isinstance(meter.failed, RateLimitedError)

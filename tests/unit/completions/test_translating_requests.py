@@ -359,7 +359,8 @@ def test_cache_marks_are_carried_where_they_can_be() -> None:
 def test_harmless_fields_are_left_out() -> None:
     out = to_anthropic(
         seed=7, store=True, metadata={"a": "b"}, prompt_cache_key="k", prediction={"type": "content"},
-        vendor=1, n=1, logprobs=False, logit_bias={}, presence_penalty=0, frequency_penalty=0.0, modalities=["text"],
+        vendor=1, n=1, logprobs=False, logit_bias={}, presence_penalty=0, frequency_penalty=0.0,
+        modalities=["text"],
     )  # fmt: skip
     assert out.keys() == {"model", "max_tokens", "messages"}
     out = to_openai(cache_control={"type": "ephemeral"}, vendor=1, speed="fast", service_tier="auto")

@@ -8,6 +8,7 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
 
@@ -234,6 +235,20 @@ def test_openais_stream_for_an_anthropic_client(cuts: list[int], end: bytes) -> 
     assert CODECS[MESSAGES].usage(answer) == SAID
 
 
+def test_openais_own_client_can_follow_the_translated_stream() -> None:
+    state = ChatCompletionStreamState()
+    for event in stream(CHAT, MESSAGES).feed(MESSAGE_STREAM).split(b"\n\n")[:-2]:
+        state.handle_chunk(ChatCompletionChunk.model_validate_json(fields(event)[1]))
+    answer = state.get_final_completion()
+    assert answer.choices[0].message.content == 'Hel"lo'
+    assert [call.function.arguments for call in answer.choices[0].message.tool_calls or []] == [
+        '{"city":"Paris"}',
+        "{}",
+    ]
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 90
+
+
 def test_what_is_said_early_is_passed_on_early() -> None:
     meter = stream(CHAT, MESSAGES)
     assert b'"role":"assistant"' in meter.feed(start(input_tokens=1))
@@ -332,10 +347,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = (
-    "type index delta choices content tool_calls function arguments id usage content_block message text "
-    "finish_reason error partial_json signature"
-).split()
+NAMES = [
+    "type", "index", "delta", "choices", "content", "tool_calls", "function", "arguments", "id", "usage",
+    "content_block", "message", "text", "finish_reason", "error", "partial_json", "signature",
+]  # fmt: skip
 odd_objects = st.recursive(
     json_values, lambda inner: st.dictionaries(st.sampled_from(NAMES), inner, max_size=5), max_leaves=12
 )

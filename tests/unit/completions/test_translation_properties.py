@@ -206,7 +206,8 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 MISSING = object()
 ODD: list[Any] = [
     None, True, False, 0, -1, 1.5, 1e21, "", "x", "data:", [], [None], ["x"], {}, {"type": "text"},
-    {"type": []}, {"a": {}}, [[]], [{}], [{"type": "text"}], [{"type": "image", "source": {"type": "text"}}], MISSING,
+    {"type": []}, {"a": {}}, [[]], [{}], [{"type": "text"}], [{"type": "image", "source": {"type": "text"}}],
+    MISSING,
 ]  # fmt: skip
 
 

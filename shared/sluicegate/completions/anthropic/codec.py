@@ -6,6 +6,7 @@ from sluicegate.completions.anthropic import errors, inspection
 from sluicegate.completions.anthropic.meter import MessageMeter
 from sluicegate.completions.anthropic.replay import MessageAssembler, replay
 from sluicegate.completions.anthropic.usage import decode_usage
+from sluicegate.completions.fields import whole
 from sluicegate.completions.limits import DEFAULT_LIMITS, RequestLimits
 from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.errors import SluicegateError
@@ -40,7 +41,7 @@ class MessagesCodec:
         if max_output_tokens is not None:
             upstream["max_tokens"] = max_output_tokens
             thinking = body.get("thinking")
-            if thinking is not None and thinking.get("budget_tokens", 0) >= max_output_tokens:
+            if thinking is not None and 0 < max_output_tokens <= whole(thinking.get("budget_tokens")):
                 if max_output_tokens > LEAST_THINKING:
                     upstream["thinking"] = {**thinking, "budget_tokens": max_output_tokens - 1}
                 else:

@@ -4,14 +4,14 @@ import orjson
 
 from sluicegate.completions.anthropic.decode import STOPS, refusal_text
 from sluicegate.completions.anthropic.usage import RunningUsage
-from sluicegate.completions.canonical import (
+from sluicegate.completions.canonical import Stop
+from sluicegate.completions.canonical_stream import (
     CallDelta,
     CallStarted,
     Finished,
     RedactedThinking,
     RefusalDelta,
     Started,
-    Stop,
     Stopped,
     StreamEvent,
     TextDelta,

@@ -7,14 +7,14 @@ import orjson
 
 from sluicegate.completions.anthropic.encode import STOP_REASONS, safe_id
 from sluicegate.completions.anthropic.usage import encode_usage
-from sluicegate.completions.canonical import (
+from sluicegate.completions.canonical import Stop
+from sluicegate.completions.canonical_stream import (
     CallDelta,
     CallStarted,
     Finished,
     RedactedThinking,
     RefusalDelta,
     Started,
-    Stop,
     Stopped,
     StreamEvent,
     TextDelta,

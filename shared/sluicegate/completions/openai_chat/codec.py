@@ -17,8 +17,7 @@ class ChatCodec:
 
     Args:
         limits: what a request may have at most.
-        older_max_tokens: put a clamp into `max_tokens` where the client named neither field; for
-            providers that do not know `max_completion_tokens` yet.
+        older_max_tokens: the provider knows `max_tokens` only, so a limit on output always goes there.
     """
 
     dialect = Dialect.OPENAI_CHAT
@@ -40,16 +39,18 @@ class ChatCodec:
     ) -> bytes:
         """The body for the provider; streams always ask for usage, which settlement needs.
 
+        The clamp goes into the field that the client used, `max_completion_tokens` if it used none.
         `older_max_tokens` overrides the codec's own setting for this call.
         """
         upstream = {**body, "model": model}
-        if max_output_tokens is not None:
-            older = self._older_max_tokens if older_max_tokens is None else older_max_tokens
-            if body.get("max_completion_tokens") is not None:
-                older = False
-            elif body.get("max_tokens") is not None:
-                older = True
-            upstream["max_tokens" if older else "max_completion_tokens"] = max_output_tokens
+        older = self._older_max_tokens if older_max_tokens is None else older_max_tokens
+        limit = max_output_tokens
+        if older and body.get("max_completion_tokens") is not None:
+            asked = upstream.pop("max_completion_tokens")
+            limit = asked if limit is None else limit
+        if limit is not None:
+            older = older or body.get("max_tokens") is not None
+            upstream["max_tokens" if older else "max_completion_tokens"] = limit
         if body.get("stream"):
             upstream["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
         return orjson.dumps(upstream)

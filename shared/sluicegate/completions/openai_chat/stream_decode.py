@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sluicegate.completions.canonical import (
+from sluicegate.completions.canonical_stream import (
     CallDelta,
     CallStarted,
     Finished,

@@ -1,17 +1,16 @@
 """From canonical stream events to OpenAI chat's chunks."""
 
-from sluicegate.completions.canonical import (
+from sluicegate.completions.canonical import Stop, Thinking
+from sluicegate.completions.canonical_stream import (
     CallDelta,
     CallStarted,
     Finished,
     RedactedThinking,
     RefusalDelta,
     Started,
-    Stop,
     Stopped,
     StreamEvent,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
     UsageSaid,

@@ -54,6 +54,7 @@ local record, past = call('HGET', KEYS[2], id), nil
 local booked, open = 0, 1
 if mode == 'reap' then
   local due = call('ZSCORE', KEYS[3], id)
+  if not record then call('ZREM', KEYS[3], id) end
   if not record or not due or tonumber(due) > clock() then return {'gone'} end
 elseif not record then
   past = call('HGET', KEYS[5], id)
