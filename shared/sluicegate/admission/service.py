@@ -1,15 +1,13 @@
 """The admission service: may this run now, and what did it use."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
-from itertools import count
 
-from sluicegate.admission import rates
+from sluicegate.admission.admitter import Admitter
 from sluicegate.admission.caretaker import Caretaker
 from sluicegate.admission.catalog import CounterCatalog
 from sluicegate.admission.counters import CounterSet
 from sluicegate.admission.errors import StoreUnavailable
+from sluicegate.admission.grants import Attempt, away, counters_of, degraded_grant, rate_status
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
 from sluicegate.admission.ports import (
     AdmissionStore,
@@ -18,19 +16,13 @@ from sluicegate.admission.ports import (
     RevocationReader,
     SpendReader,
 )
-from sluicegate.admission.recovery import NO_GENERATION, Recovery
-from sluicegate.admission.refusals import contended, over_request_limit, refusal
-from sluicegate.admission.replies import AdmitReply, Grown, Held, Refused, Settled, Unseeded
+from sluicegate.admission.recovery import Recovery
+from sluicegate.admission.refusals import refusal
+from sluicegate.admission.replies import Grown, Held, Refused, Settled, Unseeded
 from sluicegate.admission.settlements import Settlement, SettlementQueue
 from sluicegate.admission.state import TenantState
 from sluicegate.admission.types import Ask, BudgetState, Grant, RateStatus, Subject
-from sluicegate.admission.waiting import WaitingLine
 from sluicegate.kernel.clock import Clock, SystemClock
-from sluicegate.kernel.errors import DependencyUnavailableError, SluicegateError
-
-# When an admission was cut short its hold may still be on its way; its release waits for it to arrive.
-_RELEASE_AFTER_S = 1.5
-_SEEDINGS = 20
 
 
 class AdmissionService:
@@ -64,15 +56,13 @@ class AdmissionService:
         self._store = store
         self._upkeep = upkeep
         self._clock = clock or SystemClock()
-        self._waiting = budgets.waiting
         self._states: dict[str, TenantState] = {}
         self._catalog = CounterCatalog(budgets, limits, overrides, self._clock)
         self._recovery = Recovery(upkeep, spend, revocations, self._clock, budgets.holds.recovery_s)
         self._caretaker = Caretaker(self._states, upkeep, self._recovery, budgets.holds, self._clock)
         self._queue = SettlementQueue(self._apply)
-        self._holds = count(1)
+        self._admitter = Admitter(store, self._recovery, self._queue, budgets.waiting, self._clock)
         self._tasks: list[asyncio.Task[None]] = []
-        self._adopting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin the background work: heartbeats, reaping, retried settlements."""
@@ -82,11 +72,11 @@ class AdmissionService:
     async def stop(self, timeout_s: float = 5.0) -> int:
         """Tell the store what is left to tell, for at most `timeout_s`; how many settlements are left."""
         left = await self._queue.drain(timeout_s) if self._tasks else len(self._queue)
-        tasks = [*self._tasks, *self._adopting]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._admitter.close()
         await self._catalog.close()
         return left
 
@@ -130,25 +120,8 @@ class AdmissionService:
             RateLimitedError: a rate, token or concurrency limit is reached.
             DependencyUnavailableError: the store is away and policy says closed.
         """
-        subject = ask.subject
-        state = self._states.get(subject.tenant) or self._state(subject.tenant)
-        state.used_at = self._clock.monotonic()
-        counters = self._catalog.find(state, subject) or await self._catalog.load(state, subject)
-        want, floor = _bounds(ask, counters)
-        hold_id = ask.request_id if ask.count else f"{ask.request_id}~{next(self._holds)}"
-        attempt = _Attempt(ask, state, hold_id, want, floor)
-        try:
-            if state.lines and any(each.committed in state.lines for each in counters.amounts):
-                return await self._insist(attempt, counters, None)
-            reply = await self._store.admit(counters, hold_id, want, floor, count=ask.count)
-            if type(reply) is Held:
-                return self._grant(ask, state, counters, hold_id, reply)
-            return await self._insist(attempt, counters, reply)
-        except StoreUnavailable as error:
-            return self._without_store(attempt, counters, error)
-        except asyncio.CancelledError:
-            self._abandon(attempt, counters)
-            raise
+        state, counters = await self._meet(ask.subject)
+        return await self._admitter.admit(ask, state, counters)
 
     async def grow(self, grant: Grant, nano: int, tokens: int = 0) -> bool:
         """Hold more for a running request; False (and nothing changed) when a limit is in the way.
@@ -158,7 +131,7 @@ class AdmissionService:
         Raises:
             DependencyUnavailableError: the store is away; whoever called decides whether to go on.
         """
-        counters = _counters(grant)
+        counters = counters_of(grant)
         limit = counters.request_limit_nano
         if limit is not None and grant.held_nano + nano > limit:
             return False
@@ -177,7 +150,7 @@ class AdmissionService:
                     await self._recovery.rebuild(state)
                 grown = await self._store.grow(counters, grant.hold_id, nano, tokens)
         except StoreUnavailable as error:
-            raise _away(error) from error
+            raise away(error) from error
         if grown is not Grown.GROWN:
             return False
         grant.held_nano += nano
@@ -192,7 +165,7 @@ class AdmissionService:
         settlement = Settlement(grant, actual_nano, actual_tokens, event)
         try:
             outcome = await self._store.settle(
-                _counters(grant), grant.hold_id, grant.generation, actual_nano, actual_tokens, event
+                counters_of(grant), grant.hold_id, grant.generation, actual_nano, actual_tokens, event
             )
         except StoreUnavailable:
             self._queue.put(settlement)
@@ -209,25 +182,31 @@ class AdmissionService:
         """Give everything back: nothing was used."""
         await self.settle(grant, 0, 0, event or b"")
 
+    def abandon(self, grant: Grant) -> None:
+        """Leave the hold to its deadline: it is charged at its held amount, as an estimate.
+
+        For when nobody can know what was used.
+        """
+        state = self._states.get(grant.subject.tenant)
+        if state is not None:
+            state.open.pop(grant.hold_id, None)
+
     async def pass_through(self, ask: Ask, event: bytes) -> RateStatus | None:
         """Count a request that costs nothing (a cache hit) and append its event, in one trip.
 
         Raises as `admit`, for rates and revocation only.
         """
-        subject = ask.subject
-        state = self._states.get(subject.tenant) or self._state(subject.tenant)
-        state.used_at = self._clock.monotonic()
-        counters = self._catalog.find(state, subject) or await self._catalog.load(state, subject)
+        state, counters = await self._meet(ask.subject)
         try:
             reply = await self._store.pass_through(counters, event)
         except StoreUnavailable as error:
             if not counters.open_when_away:
-                raise _away(error) from error
-            attempt = _Attempt(ask, state, f"{ask.request_id}~hit", (0, 0), (0, 0))
-            self._queue.put(Settlement(_degraded(attempt, counters), 0, 0, event))
+                raise away(error) from error
+            attempt = Attempt(ask, state, f"{ask.request_id}~hit", (0, 0), (0, 0))
+            self._queue.put(Settlement(degraded_grant(attempt, counters), 0, 0, event))
             return None
         if isinstance(reply, Held):
-            return _rate_status(counters, reply)
+            return rate_status(counters, reply)
         if isinstance(reply, Refused):
             raise refusal(reply, counters, (0, 0), (0, 0), self._clock.now())
         raise AssertionError("passing through asks no counter that needs seeding")
@@ -245,7 +224,7 @@ class AdmissionService:
         try:
             values = await self._upkeep.read(subject.tenant, counters.amounts)
         except StoreUnavailable as error:
-            raise _away(error) from error
+            raise away(error) from error
         states = []
         for counter, value in zip(counters.amounts, values, strict=True):
             if value is None:
@@ -269,120 +248,16 @@ class AdmissionService:
     def _state(self, tenant: str) -> TenantState:
         return self._states.setdefault(tenant, TenantState(tenant))
 
-    def _grant(self, ask: Ask, state: TenantState, counters: CounterSet, hold_id: str, held: Held) -> Grant:
-        tokens = None
-        if held.token_index is not None:
-            counter = counters.tokens[held.token_index]
-            reset = counter.instance.retry_after(self._clock.now()) or 0.0
-            tokens = RateStatus(counter.limit, held.tokens_left, reset)
-        grant = Grant(
-            request_id=ask.request_id,
-            subject=ask.subject,
-            held_nano=held.nano,
-            held_tokens=held.tokens,
-            remaining_nano=held.money_left,
-            generation=held.generation,
-            requests=_rate_status(counters, held),
-            tokens=tokens,
-            counters=counters,
-            hold_id=hold_id,
-        )
-        state.open[hold_id] = grant
-        if held.generation != state.generation:
-            self._met(state, held.generation)
-        return grant
-
-    def _met(self, state: TenantState, generation: str) -> None:
-        """Another generation answers: whoever flushed the store took our other holds with it."""
-        if not state.generation and len(state.open) == 1:
-            state.generation = generation
-            return
-
-        async def adopt() -> None:
-            with contextlib.suppress(StoreUnavailable):  # the next heartbeat finds it again
-                await self._recovery.adopt(state, generation)
-
-        task = asyncio.get_running_loop().create_task(adopt())
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-
-    async def _insist(self, attempt: "_Attempt", counters: CounterSet, reply: AdmitReply | None) -> Grant:
-        """Everything but a first yes: seed and try again, stand in line, or refuse.
-
-        `reply` is the first answer; None where a line stands there already, and asking first would be
-        pushing in.
-        """
-        state, floor = attempt.state, attempt.floor
-        if isinstance(reply, Unseeded):
-            reply = await self._try(attempt, counters, reply)
-        if isinstance(reply, Held):
-            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
-        if reply is None:
-            field = next(each.committed for each in counters.amounts if each.committed in state.lines)
-        else:
-            counter = contended(reply, counters, floor)
-            if counter is None:
-                raise self._refusal(attempt, counters, reply)
-            field = counter.committed
-        line = state.lines.setdefault(field, WaitingLine())
-        deadline = asyncio.get_running_loop().time() + self._waiting.seconds
-        try:
-            if line.length < self._waiting.length:
-                async with line.place(deadline):
-                    for look in count():
-                        reply = await self._try(attempt, counters)
-                        if isinstance(reply, Held):
-                            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
-                        if contended(reply, counters, floor) is None:
-                            break
-                        if not await line.look_again(look, deadline):
-                            break
-        except TimeoutError:
-            pass  # the refusal below says what it stood in line for
-        finally:
-            if not line.length and state.lines.get(field) is line:
-                del state.lines[field]
-        reply = await self._try(attempt, counters) if reply is None else reply
-        if isinstance(reply, Held):
-            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
-        raise self._refusal(attempt, counters, reply)
-
-    async def _try(
-        self, attempt: "_Attempt", counters: CounterSet, reply: Unseeded | None = None
-    ) -> Held | Refused:
-        """Ask the store, seeding what it says it lacks."""
-        for _ in range(_SEEDINGS):
-            if reply is not None:
-                await asyncio.sleep(await self._recovery.seed(attempt.state, counters, reply))
-            answer = await self._store.admit(
-                counters, attempt.hold_id, attempt.want, attempt.floor, count=attempt.ask.count
-            )
-            if not isinstance(answer, Unseeded):
-                return answer
-            reply = answer
-        raise StoreUnavailable("counters are lost as fast as they are rebuilt", maybe_applied=False)
-
-    def _refusal(self, attempt: "_Attempt", counters: CounterSet, refused: Refused) -> SluicegateError:
-        return refusal(refused, counters, attempt.want, attempt.floor, self._clock.now())
-
-    def _without_store(self, attempt: "_Attempt", counters: CounterSet, error: StoreUnavailable) -> Grant:
-        if not counters.open_when_away:
-            if error.maybe_applied:
-                self._abandon(attempt, counters)
-            raise _away(error) from error
-        grant = _degraded(attempt, counters)
-        attempt.state.open[grant.hold_id] = grant
-        return grant
-
-    def _abandon(self, attempt: "_Attempt", counters: CounterSet) -> None:
-        """Release a hold that may have been taken although nobody will use it."""
-        later = asyncio.get_running_loop().time() + _RELEASE_AFTER_S
-        self._queue.put(Settlement(_degraded(attempt, counters), 0, 0, b"", not_before=later))
+    async def _meet(self, subject: Subject) -> tuple[TenantState, CounterSet]:
+        """What this instance knows of the subject's tenant, and the counters in force for it."""
+        state = self._states.get(subject.tenant) or self._state(subject.tenant)
+        state.used_at = self._clock.monotonic()
+        return state, self._catalog.find(state, subject) or await self._catalog.load(state, subject)
 
     async def _apply(self, settlement: Settlement) -> None:
         """Settle what could not be settled at once."""
         grant = settlement.grant
-        counters, state = _counters(grant), self._state(grant.subject.tenant)
+        counters, state = counters_of(grant), self._state(grant.subject.tenant)
         used = (settlement.nano, settlement.tokens, settlement.event)
         outcome = await self._store.settle(counters, grant.hold_id, grant.generation, *used)
         if outcome is Settled.UNHELD:
@@ -398,62 +273,3 @@ class AdmissionService:
             state.open.pop(grant.hold_id, None)
             if state.lines:
                 state.freed()
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One admission under way. `want` and `floor` are (nano-dollars, tokens)."""
-
-    ask: Ask
-    state: TenantState
-    hold_id: str
-    want: tuple[int, int]
-    floor: tuple[int, int]
-
-
-def _bounds(ask: Ask, counters: CounterSet) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What is wanted and what is least, each (nano, tokens), after the limits on a single request."""
-    want = ask.want_nano
-    for limit, whose in ((counters.request_limit_nano, "policy"), (ask.max_cost_nano, "caller")):
-        if limit is not None and limit < want:
-            if limit < ask.floor_nano:
-                raise over_request_limit(limit, ask.floor_nano, whose)
-            want = limit
-    least = ask.tokens if ask.floor_tokens is None else ask.floor_tokens
-    return (want, ask.tokens), (ask.floor_nano, least)
-
-
-def _counters(grant: Grant) -> CounterSet:
-    counters = grant.counters
-    if not isinstance(counters, CounterSet):
-        raise TypeError("the grant was not given by this service")
-    return counters
-
-
-def _degraded(attempt: _Attempt, counters: CounterSet) -> Grant:
-    return Grant(
-        request_id=attempt.ask.request_id,
-        subject=attempt.ask.subject,
-        held_nano=attempt.want[0],
-        held_tokens=attempt.want[1],
-        remaining_nano=None,
-        generation=NO_GENERATION,
-        degraded=True,
-        counters=counters,
-        hold_id=attempt.hold_id,
-    )
-
-
-def _rate_status(counters: CounterSet, held: Held) -> RateStatus | None:
-    if held.rate is None:
-        return None
-    index, requests, before, elapsed = held.rate
-    rate = counters.rates[index]
-    return rates.status(rate.limit, rate.period_ms, requests, before, elapsed)
-
-
-def _away(error: StoreUnavailable) -> DependencyUnavailableError:
-    return DependencyUnavailableError(
-        "budgets cannot be checked just now, and policy says to wait; try again shortly",
-        retry_after=error.retry_after,
-    )

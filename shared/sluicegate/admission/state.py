@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from sluicegate.admission.counters import CounterSet
 from sluicegate.admission.overrides import BudgetOverride
@@ -14,7 +15,8 @@ from sluicegate.admission.waiting import WaitingLine
 class TenantState:
     """One tenant, as one instance sees it. Times are on the monotonic clock.
 
-    `generation` is the last one seen; `open` the grants not yet settled, by hold id; `lines` and
+    `generation` is the last one seen; `open` the grants not yet settled, by hold id
+    (weakly: a grant that nobody has any more cannot be settled, and must not be kept alive); `lines` and
     `filling` are by counter field.
     """
 
@@ -23,7 +25,7 @@ class TenantState:
     compiled: dict[Subject, CounterSet] = field(default_factory=dict)
     overrides: tuple[BudgetOverride, ...] | None = None
     overrides_at: float = 0.0
-    open: dict[str, Grant] = field(default_factory=dict)
+    open: "WeakValueDictionary[str, Grant]" = field(default_factory=WeakValueDictionary)
     lines: dict[bytes, WaitingLine] = field(default_factory=dict)
     filling: dict[bytes, "asyncio.Task[int]"] = field(default_factory=dict)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)

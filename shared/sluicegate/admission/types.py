@@ -53,9 +53,12 @@ class RateStatus:
     reset_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Grant:
-    """Permission to run, with money held. Hand it to exactly one of settle or release.
+    """Permission to run, with money held. Hand it to exactly one of settle, release or abandon.
+
+    The hold lives as long as somebody holds the grant: one that is dropped without a word gets no more
+    heartbeats and ends at its deadline, charged at its held amount.
 
     `held_nano` may be less than wanted (clamp the output to it). `remaining_nano` is what the
     tightest budget has left after this hold, None without any budget. `generation` names the life

@@ -339,6 +339,23 @@ async def test_dead_owners_hold_is_reaped_once_by_several(world: Any) -> None:
     assert await world.standing() == (3 * DOLLAR + 1, 3 * DOLLAR + 1)
 
 
+async def test_abandoned_and_dropped_grants_end_at_their_deadline(world: Any) -> None:
+    service = await world.service()
+    abandoned = await service.admit(world.ask(DOLLAR))
+    kept = await service.admit(world.ask(DOLLAR))
+    dropped = await service.admit(world.ask(DOLLAR))
+    service.abandon(abandoned)
+    del dropped
+    assert service.open_grants == 1
+
+    async def reaped() -> bool:
+        return service.reaped == 2
+
+    await until(reaped)
+    assert await world.standing() == (3 * DOLLAR, 2 * DOLLAR)
+    await service.settle(kept, 1, 0, b"{}")
+
+
 async def test_stop_drains(world: Any) -> None:
     service = await world.service()
     grant = await service.admit(world.ask(DOLLAR))

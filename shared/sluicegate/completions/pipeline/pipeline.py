@@ -204,15 +204,15 @@ class CompletionPipeline:
             return
         nano, facts = grant.held_nano, completion.facts
         if not wanted.sliced:
-            allowed = (grant.held_tokens - facts.input_bound) // facts.choices
-            completion.cap = min(affordable_cap(completion.model, facts, wanted.cap, nano), allowed)
+            allowed = (grant.held_tokens - wanted.input_bound) // facts.choices
+            completion.cap = min(affordable_cap(completion.model, facts, wanted, nano), allowed)
         elif grant.remaining_nano is None:
             completion.cap = wanted.cap
         else:
             nano += grant.remaining_nano
             limit = completion.inbound.controls.max_cost_nano
             nano = nano if limit is None else min(nano, limit)
-            completion.cap = affordable_cap(completion.model, facts, wanted.cap, nano)
+            completion.cap = affordable_cap(completion.model, facts, wanted, nano)
         if completion.cap < 1:
             raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
 

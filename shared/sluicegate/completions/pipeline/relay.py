@@ -97,7 +97,7 @@ class Relay:
         if grant is None:
             return True
         prices, facts = completion.model.prices, completion.facts
-        paid = prices.affordable_output(grant.held_nano, facts.input_bound, facts.images)
+        paid = prices.affordable_output(grant.held_nano, completion.size.input_bound, facts.images)
         ahead = self._policy.stream_slice_tokens // 2
         if paid is None or produced + ahead <= paid or paid >= completion.cap * facts.choices:
             return True

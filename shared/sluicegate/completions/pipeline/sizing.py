@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sluicegate.completions.bounds import IMAGE_TOKENS
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.models import Capability, Model
 
@@ -10,12 +11,13 @@ from sluicegate.kernel.models import Capability, Model
 class Size:
     """What one request asks of admission at one model.
 
-    `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
+    `input_bound` bounds the prompt's tokens at this model; `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
     stream: for its first slice), `floor_nano` for the smallest answer worth starting. `tokens` are
     to be reserved against token limits, `floor_tokens` would do for the smallest answer. `sliced` says
     that the hold grows while the stream runs.
     """
 
+    input_bound: int
     cap: int
     want_nano: int
     floor_nano: int
@@ -27,6 +29,11 @@ class Size:
 def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: int) -> Size:
     """The size of a request with `facts` at `model`. Sound: the hold covers any answer within `cap`."""
     prices = model.prices
+    bound = facts.input_bound
+    if facts.images:
+        bound += max(0, model.image_tokens - IMAGE_TOKENS) * facts.images
+    # A longer prompt than the model can read is refused by the provider, and costs nothing.
+    bound = min(bound, model.context_tokens)
     if Capability.EMBEDDINGS in facts.capabilities:
         hold = prices.hold(facts.input_bound, 0, facts.images)
         tokens = facts.input_bound
@@ -44,18 +51,19 @@ def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: i
         first = slice_tokens
     least = min(min(minimum_output, cap) * facts.choices, first)
     return Size(
+        input_bound=bound,
         cap=cap,
-        want_nano=prices.hold(facts.input_bound, first, facts.images),
-        floor_nano=prices.hold(facts.input_bound, least, facts.images),
-        tokens=facts.input_bound + first,
-        floor_tokens=facts.input_bound + least,
+        want_nano=prices.hold(bound, first, facts.images),
+        floor_nano=prices.hold(bound, least, facts.images),
+        tokens=bound + first,
+        floor_tokens=bound + least,
         sliced=sliced,
     )
 
 
-def affordable_cap(model: Model, facts: RequestFacts, cap: int, nano: int) -> int:
-    """`cap`, lowered to the output tokens per choice that `nano` nano-dollars pay beside the input."""
-    total = model.prices.affordable_output(nano, facts.input_bound, facts.images)
+def affordable_cap(model: Model, facts: RequestFacts, wanted: Size, nano: int) -> int:
+    """`wanted.cap`, lowered to the output tokens per choice that `nano` nano-dollars pay beside the input."""
+    total = model.prices.affordable_output(nano, wanted.input_bound, facts.images)
     if total is None:
-        return cap
-    return max(0, min(cap, total // facts.choices))
+        return wanted.cap
+    return max(0, min(wanted.cap, total // facts.choices))

@@ -1,0 +1,187 @@
+"""Admission from the first answer of the store to a grant or a refusal."""
+
+import asyncio
+import contextlib
+from itertools import count
+
+from sluicegate.admission.counters import CounterSet
+from sluicegate.admission.errors import StoreUnavailable
+from sluicegate.admission.grants import Attempt, away, bounds, degraded_grant, rate_status
+from sluicegate.admission.policy import WaitingPolicy
+from sluicegate.admission.ports import AdmissionStore
+from sluicegate.admission.recovery import Recovery
+from sluicegate.admission.refusals import contended, refusal
+from sluicegate.admission.replies import AdmitReply, Held, Refused, Unseeded
+from sluicegate.admission.settlements import Settlement, SettlementQueue
+from sluicegate.admission.state import TenantState
+from sluicegate.admission.types import Ask, Grant, RateStatus
+from sluicegate.admission.waiting import WaitingLine
+from sluicegate.kernel.clock import Clock
+from sluicegate.kernel.errors import SluicegateError
+
+# When an admission was cut short its hold may still be on its way; its release waits for it to arrive.
+_RELEASE_AFTER_S = 1.5
+_SEEDINGS = 20
+
+
+class Admitter:
+    """Asks the store; seeds what it lacks, waits for what is held, refuses what cannot be.
+
+    Args:
+        store: decides, atomically.
+        recovery: seeds counters that have no value.
+        queue: takes releases of holds that may exist although nobody waits for them any more.
+        waiting: how long, and how many, requests wait for what others hold.
+        clock: time.
+    """
+
+    def __init__(
+        self,
+        store: AdmissionStore,
+        recovery: Recovery,
+        queue: SettlementQueue,
+        waiting: WaitingPolicy,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._recovery = recovery
+        self._queue = queue
+        self._waiting = waiting
+        self._clock = clock
+        self._holds = count(1)
+        self._adopting: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End what goes on beside the requests."""
+        tasks = list(self._adopting)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def admit(self, ask: Ask, state: TenantState, counters: CounterSet) -> Grant:
+        """A grant for `ask`, or the error of AdmissionService.admit that says why not."""
+        want, floor = bounds(ask, counters)
+        hold_id = ask.request_id if ask.count else f"{ask.request_id}~{next(self._holds)}"
+        attempt = Attempt(ask, state, hold_id, want, floor)
+        try:
+            if state.lines and any(each.committed in state.lines for each in counters.amounts):
+                return await self._insist(attempt, counters, None)
+            reply = await self._store.admit(counters, hold_id, want, floor, count=ask.count)
+            if type(reply) is Held:
+                return self._grant(ask, state, counters, hold_id, reply)
+            return await self._insist(attempt, counters, reply)
+        except StoreUnavailable as error:
+            return self._without_store(attempt, counters, error)
+        except asyncio.CancelledError:
+            self._abandon(attempt, counters)
+            raise
+
+    def _grant(self, ask: Ask, state: TenantState, counters: CounterSet, hold_id: str, held: Held) -> Grant:
+        tokens = None
+        if held.token_index is not None:
+            counter = counters.tokens[held.token_index]
+            reset = counter.instance.retry_after(self._clock.now()) or 0.0
+            tokens = RateStatus(counter.limit, held.tokens_left, reset)
+        grant = Grant(
+            request_id=ask.request_id,
+            subject=ask.subject,
+            held_nano=held.nano,
+            held_tokens=held.tokens,
+            remaining_nano=held.money_left,
+            generation=held.generation,
+            requests=rate_status(counters, held),
+            tokens=tokens,
+            counters=counters,
+            hold_id=hold_id,
+        )
+        state.open[hold_id] = grant
+        if held.generation != state.generation:
+            self._met(state, held.generation)
+        return grant
+
+    def _met(self, state: TenantState, generation: str) -> None:
+        """Another generation answers: whoever flushed the store took our other holds with it."""
+        if not state.generation and len(state.open) == 1:
+            state.generation = generation
+            return
+
+        async def adopt() -> None:
+            with contextlib.suppress(StoreUnavailable):  # the next heartbeat finds it again
+                await self._recovery.adopt(state, generation)
+
+        task = asyncio.get_running_loop().create_task(adopt())
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _insist(self, attempt: Attempt, counters: CounterSet, reply: AdmitReply | None) -> Grant:
+        """Everything but a first yes: seed and try again, stand in line, or refuse.
+
+        `reply` is the first answer; None where a line stands there already, and asking first would be
+        pushing in.
+        """
+        state, floor = attempt.state, attempt.floor
+        if isinstance(reply, Unseeded):
+            reply = await self._try(attempt, counters, reply)
+        if isinstance(reply, Held):
+            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+        if reply is None:
+            field = next(each.committed for each in counters.amounts if each.committed in state.lines)
+        else:
+            counter = contended(reply, counters, floor)
+            if counter is None:
+                raise self._refusal(attempt, counters, reply)
+            field = counter.committed
+        line = state.lines.setdefault(field, WaitingLine())
+        deadline = asyncio.get_running_loop().time() + self._waiting.seconds
+        try:
+            if line.length < self._waiting.length:
+                async with line.place(deadline):
+                    for look in count():
+                        reply = await self._try(attempt, counters)
+                        if isinstance(reply, Held):
+                            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+                        if contended(reply, counters, floor) is None:
+                            break
+                        if not await line.look_again(look, deadline):
+                            break
+        except TimeoutError:
+            pass  # the refusal below says what it stood in line for
+        finally:
+            if not line.length and state.lines.get(field) is line:
+                del state.lines[field]
+        reply = await self._try(attempt, counters) if reply is None else reply
+        if isinstance(reply, Held):
+            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+        raise self._refusal(attempt, counters, reply)
+
+    async def _try(
+        self, attempt: Attempt, counters: CounterSet, reply: Unseeded | None = None
+    ) -> Held | Refused:
+        """Ask the store, seeding what it says it lacks."""
+        for _ in range(_SEEDINGS):
+            if reply is not None:
+                await asyncio.sleep(await self._recovery.seed(attempt.state, counters, reply))
+            answer = await self._store.admit(
+                counters, attempt.hold_id, attempt.want, attempt.floor, count=attempt.ask.count
+            )
+            if not isinstance(answer, Unseeded):
+                return answer
+            reply = answer
+        raise StoreUnavailable("counters are lost as fast as they are rebuilt", maybe_applied=False)
+
+    def _refusal(self, attempt: Attempt, counters: CounterSet, refused: Refused) -> SluicegateError:
+        return refusal(refused, counters, attempt.want, attempt.floor, self._clock.now())
+
+    def _without_store(self, attempt: Attempt, counters: CounterSet, error: StoreUnavailable) -> Grant:
+        if not counters.open_when_away:
+            if error.maybe_applied:
+                self._abandon(attempt, counters)
+            raise away(error) from error
+        grant = degraded_grant(attempt, counters)
+        attempt.state.open[grant.hold_id] = grant
+        return grant
+
+    def _abandon(self, attempt: Attempt, counters: CounterSet) -> None:
+        """Release a hold that may have been taken although nobody will use it."""
+        later = asyncio.get_running_loop().time() + _RELEASE_AFTER_S
+        self._queue.put(Settlement(degraded_grant(attempt, counters), 0, 0, b"", not_before=later))
