@@ -11,10 +11,10 @@ from sluicegate.kernel.models import Capability, Model
 class Size:
     """What one request asks of admission at one model.
 
-    `input_bound` bounds the prompt's tokens at this model; `cap` is the largest number of output tokens per choice; `want_nano` pays for it (for a sliced
-    stream: for its first slice), `floor_nano` for the smallest answer worth starting. `tokens` are
-    to be reserved against token limits, `floor_tokens` would do for the smallest answer. `sliced` says
-    that the hold grows while the stream runs.
+    `input_bound` bounds the prompt's tokens at this model, `cap` the output tokens per choice.
+    `want_nano` pays for both (for a sliced stream: for its first slice), `floor_nano` for the smallest
+    answer worth starting. `tokens` are to be reserved against token limits, `floor_tokens` would do for
+    the smallest answer. `sliced` says that the hold grows while the stream runs.
     """
 
     input_bound: int
@@ -32,12 +32,11 @@ def size(model: Model, facts: RequestFacts, minimum_output: int, slice_tokens: i
     bound = facts.input_bound
     if facts.images:
         bound += max(0, model.image_tokens - IMAGE_TOKENS) * facts.images
+    if Capability.EMBEDDINGS in facts.capabilities:
+        hold = prices.hold(bound, 0, facts.images)
+        return Size(bound, 0, want_nano=hold, floor_nano=hold, tokens=bound, floor_tokens=bound, sliced=False)
     # A longer prompt than the model can read is refused by the provider, and costs nothing.
     bound = min(bound, model.context_tokens)
-    if Capability.EMBEDDINGS in facts.capabilities:
-        hold = prices.hold(facts.input_bound, 0, facts.images)
-        tokens = facts.input_bound
-        return Size(cap=0, want_nano=hold, floor_nano=hold, tokens=tokens, floor_tokens=tokens, sliced=False)
     cap = min(
         model.tokens_per_request,
         model.output_tokens_limit,
