@@ -1,8 +1,8 @@
 """The gateway: OpenAI and Anthropic over HTTP and SSE, the hot path."""
 
-from sluicegate.wiring import gateway
+from sluicegate.wiring import gateway, serve
 
 app = gateway()  # an ASGI application; opens nothing until it is served
 
 if __name__ == "__main__":
-    app.serve()
+    serve(app)

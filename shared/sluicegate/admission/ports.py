@@ -115,6 +115,10 @@ class AdmissionUpkeep(Protocol):
         """(committed, settled) of each counter, None for one not seeded."""
         ...
 
+    async def append(self, tenant: str, events: Sequence[bytes]) -> None:
+        """Append events to the outbox (again: whoever reads it applies each once)."""
+        ...
+
     async def enlist(self, tenant: str) -> None:
         """Remember that `tenant` has counters here, for whoever looks after them next."""
         ...

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import secrets
+from collections import deque
 
 from sluicegate.admission.counters import Counter, CounterSet, revocation_field
 from sluicegate.admission.ports import AdmissionUpkeep, RevocationReader, SpendReader
 from sluicegate.admission.replies import Unseeded
 from sluicegate.admission.state import TenantState
+from sluicegate.admission.types import Grant
 from sluicegate.kernel.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -17,6 +19,9 @@ NO_GENERATION = "none"
 
 _FOREVER_S = 86_400.0
 _TRIES = 5
+_AT_ONCE = 64
+# Events of the newest settlements, kept for a store that loses its outbox; some 2 MB at most.
+_RECENT = 2_048
 
 
 class Recovery:
@@ -35,6 +40,12 @@ class Recovery:
         self._revocations = revocations
         self._clock = clock
         self._recovery_s = recovery_s
+        self._recent: deque[tuple[str, bytes]] = deque(maxlen=_RECENT)
+
+    def told(self, tenant: str, event: bytes) -> None:
+        """The store took `event`; remember it for a while, in case the store loses it."""
+        if event:
+            self._recent.append((tenant, event))
 
     async def seed(self, state: TenantState, counters: CounterSet, unseeded: Unseeded) -> float:
         """Give first values to what `unseeded` names; seconds to wait before trying again."""
@@ -45,25 +56,39 @@ class Recovery:
 
     async def adopt(self, state: TenantState, generation: str) -> None:
         """Take note of the counters' generation; when it is a new one, put this instance's holds back."""
-        if generation == state.generation:
+        before = state.generation
+        if generation == before:
             return
-        if state.generation:
-            _LOG.warning("counters of %s were lost; %d holds are put back", state.tenant, len(state.open))
         state.generation = generation
         state.enlisted = False
-        for hold_id, grant in list(state.open.items()):
-            counters = grant.counters
-            if grant.generation in {generation, NO_GENERATION} or not isinstance(counters, CounterSet):
-                continue
-            for _ in range(_TRIES):
-                if hold_id not in state.open:
-                    break
-                unseeded = await self._upkeep.restore(counters, hold_id, grant.held_nano, grant.held_tokens)
-                if unseeded is None:
-                    grant.generation = generation
-                    break
-                amounts = counters.amounts
-                await asyncio.gather(*(self._fill(state, amounts[index]) for index in unseeded.missing))
+        try:
+            if before:
+                _LOG.warning("counters of %s were lost; %d holds are put back", state.tenant, len(state.open))
+                events = [event for tenant, event in self._recent if tenant == state.tenant]
+                await self._upkeep.append(state.tenant, events)
+            grants = list(state.open.values())
+            for first in range(0, len(grants), _AT_ONCE):
+                await asyncio.gather(
+                    *(self._restore(state, grant, generation) for grant in grants[first : first + _AT_ONCE])
+                )
+        except BaseException:
+            # Whoever meets this generation next begins again; putting back twice does no harm.
+            state.generation = before
+            raise
+
+    async def _restore(self, state: TenantState, grant: Grant, generation: str) -> None:
+        counters = grant.counters
+        if grant.generation in {generation, NO_GENERATION} or not isinstance(counters, CounterSet):
+            return
+        for _ in range(_TRIES):
+            if grant.hold_id not in state.open:
+                return
+            unseeded = await self._upkeep.restore(counters, grant.hold_id, grant.held_nano, grant.held_tokens)
+            if unseeded is None:
+                grant.generation = generation
+                return
+            amounts = counters.amounts
+            await asyncio.gather(*(self._fill(state, amounts[index]) for index in unseeded.missing))
 
     async def rebuild(self, state: TenantState) -> None:
         """Begin a new generation after a loss that a heartbeat found, and put this instance's holds back."""

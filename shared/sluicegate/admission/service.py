@@ -176,7 +176,7 @@ class AdmissionService:
             if outcome is Settled.UNHELD:
                 self._queue.put(settlement)
             else:
-                self._closed(grant)
+                self._closed(grant, event)
 
     async def release(self, grant: Grant, event: bytes | None = None) -> None:
         """Give everything back: nothing was used."""
@@ -206,6 +206,7 @@ class AdmissionService:
             self._queue.put(Settlement(degraded_grant(attempt, counters), 0, 0, event))
             return None
         if isinstance(reply, Held):
+            self._recovery.told(ask.subject.tenant, event)
             return rate_status(counters, reply)
         if isinstance(reply, Refused):
             raise refusal(reply, counters, (0, 0), (0, 0), self._clock.now())
@@ -265,9 +266,10 @@ class AdmissionService:
             if isinstance(charged, Unseeded):
                 await self._recovery.seed(state, counters, charged)
                 raise StoreUnavailable("the counters are being rebuilt", maybe_applied=False)
-        self._closed(grant)
+        self._closed(grant, settlement.event)
 
-    def _closed(self, grant: Grant) -> None:
+    def _closed(self, grant: Grant, event: bytes) -> None:
+        self._recovery.told(grant.subject.tenant, event)
         state = self._states.get(grant.subject.tenant)
         if state is not None:
             state.open.pop(grant.hold_id, None)

@@ -249,6 +249,19 @@ async def test_flush_in_the_middle(world: Any) -> None:
     assert len(await world.events()) == 3
 
 
+async def test_newest_events_outlive_a_flush(world: Any) -> None:
+    service = await world.service()
+    await service.settle(await service.admit(world.ask(1)), 1, 0, b'{"id":1}')
+    await service.pass_through(world.ask(0), b'{"id":2}')
+    world.ledger.spent_nano[("workspace", "growth")] = 1
+    await world.client.execute("FLUSHALL")
+
+    async def told_again() -> bool:
+        return sorted(await world.events()) == [b'{"id":1}', b'{"id":2}']
+
+    await until(told_again)
+
+
 async def test_stream_grows_across_a_flush(world: Any) -> None:
     service = await world.service()
     grant = await service.admit(world.ask(DOLLAR))

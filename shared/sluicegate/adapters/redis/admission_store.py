@@ -1,5 +1,6 @@
 """Admission on Redis: one script per decision (scripts/admission_*.lua say what each does)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -168,6 +169,10 @@ class RedisAdmissionStore:
             for committed, settled in zip(values[::2], values[1::2], strict=True)
         ]
 
+    async def append(self, tenant: str, events: Sequence[bytes]) -> None:
+        outbox = _key(tenant, "outbox")
+        await asyncio.gather(*(self._execute("XADD", outbox, "*", "event", event) for event in events))
+
     async def enlist(self, tenant: str) -> None:
         await self._execute("SADD", _TENANTS, tenant)
 
@@ -255,7 +260,7 @@ def _admit_reply(reply: list[Any]) -> AdmitReply:
             None if rate < 0 else (rate - 1, count, before, elapsed),
         )
     if kind == b"again":
-        return Held(reply[2], reply[3], reply[1].decode(), None, None, 0, None)
+        return Held(reply[2], reply[3], (reply[1] or b"").decode(), None, None, 0, None)
     unseeded = _unseeded(reply)
     if unseeded is not None:
         return unseeded

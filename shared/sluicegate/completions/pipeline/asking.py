@@ -300,6 +300,7 @@ class Asker:
         except BaseException:
             reply.close()
             raise
+        completion.first_byte_at = time.perf_counter()
         return Opened(reply, chunks, meter, first)
 
 

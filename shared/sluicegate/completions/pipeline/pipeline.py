@@ -37,6 +37,7 @@ class CompletionPipeline:
         translator: gives the translator from a client's dialect to a provider's.
         providers: by the name that the catalogue gives them.
         stand_ins: providers that answer in place of those of the same name that are not ready.
+        debug: whether callers may ask how their model was chosen.
         tracing: None where traces are off.
     """
 
@@ -52,6 +53,7 @@ class CompletionPipeline:
         policy: CompletionsPolicy,
         limits: RequestLimits,
         stand_ins: Mapping[str, Provider] | None = None,
+        debug: bool = False,
         tracing: Tracing | None = None,
     ) -> None:
         self._codecs = codecs
@@ -61,6 +63,7 @@ class CompletionPipeline:
         self._policy = policy
         self._limits = limits
         self._tracing = tracing
+        self._debug = debug
         stand_ins = stand_ins or {}
         self._unready = {
             name: reason for name, provider in providers.items() if (reason := provider.ready()) is not None
@@ -114,7 +117,9 @@ class CompletionPipeline:
                 f"this key belongs to another workspace than {workspace!r}", param="x-sluicegate-workspace"
             )
         unready = self._unready if facts.model == AUTO else self._unready_by_name
-        plan = self._router.plan(self._query(inbound, facts, body), unready=unready, explain=controls.debug)
+        plan = self._router.plan(
+            self._query(inbound, facts, body), unready=unready, explain=controls.debug and self._debug
+        )
         model = plan.candidates[0].model
         return Completion(
             inbound=inbound,
@@ -265,7 +270,7 @@ class CompletionPipeline:
         self, completion: Completion, content_type: bytes, *, cost: bool
     ) -> list[tuple[bytes, bytes]]:
         headers = answer_headers(completion, content_type, cost=cost)
-        if completion.inbound.controls.debug:
+        if completion.inbound.controls.debug and self._debug:
             headers.append(plan_header(completion.plan))
         return headers
 

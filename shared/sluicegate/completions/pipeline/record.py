@@ -7,6 +7,7 @@ import orjson
 
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.kernel.events import SPEC_VERSION, USAGE_RECORDED
+from sluicegate.kernel.telemetry.access import ACCESS
 from sluicegate.kernel.telemetry.metrics import ESTIMATED, TALLIES
 from sluicegate.ledger.usage import UsageRow
 
@@ -68,7 +69,7 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
 
 
 def count(completion: Completion, cache: str) -> None:
-    """Add `completion` to the metrics."""
+    """Add `completion` to the metrics and the access log."""
     tally = TALLIES.answers(completion.inbound.dialect, completion.model.id)
     key = (completion.outcome, cache)
     tally.outcomes[key] = tally.outcomes.get(key, 0) + 1
@@ -76,12 +77,45 @@ def count(completion: Completion, cache: str) -> None:
     first = completion.first_byte_at
     if first is not None:
         tally.first_byte.observe(first - completion.inbound.started)
+    if ACCESS.enabled:
+        ACCESS.write(_access_entry(completion, cache))
     if cache == "none":
         tally.input_tokens += completion.usage.prompt_tokens
         tally.output_tokens += completion.usage.output_tokens
         tally.cost_nano += completion.cost_nano
         if completion.estimated:
             ESTIMATED.inc()
+
+
+def _access_entry(completion: Completion, cache: str) -> dict[str, object]:
+    """What the access log says: who, what and how it went; never content."""
+    inbound, subject, usage = completion.inbound, completion.subject, completion.usage
+    return {
+        "time": _timestamp(time.time()),
+        "severity": "INFO" if completion.error is None else "WARNING",
+        "logger": "sluicegate.access",
+        "message": "request",
+        "request_id": inbound.request_id,
+        "dialect": inbound.dialect,
+        "tenant": subject.tenant,
+        "workspace": subject.workspace,
+        "key": subject.key,
+        "agent": subject.agent,
+        "mission": subject.mission,
+        "model": subject.model,
+        "provider": completion.provider or completion.model.provider,
+        "stream": completion.facts.stream,
+        "outcome": completion.outcome,
+        "error": completion.error,
+        "cache": cache,
+        "attempts": completion.attempts,
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_nano_usd": completion.cost_nano,
+        "estimated": completion.estimated,
+        "latency_ms": round(completion.elapsed_s * 1000, 3),
+        "traceparent": None if inbound.traceparent is None else inbound.traceparent.decode("latin-1"),
+    }
 
 
 @lru_cache(maxsize=2)

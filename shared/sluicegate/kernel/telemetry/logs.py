@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from sluicegate.kernel.telemetry.access import ACCESS
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LEVELS = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "INFO": "INFO", "DEBUG": "DEBUG"}
 
@@ -38,3 +40,4 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    ACCESS.enabled = root.isEnabledFor(logging.INFO)

@@ -24,6 +24,16 @@ async def respond_error(
 ) -> None:
     """Answer with `error` in `codec`'s dialect; adds `retry-after` (whole seconds, rounded up)."""
     REFUSALS.labels(error.code).inc()
+    if log.isEnabledFor(logging.INFO):
+        log.info(
+            "request refused",
+            extra={
+                "request_id": request_id,
+                "status": error.status,
+                "code": error.code,
+                "param": error.param,
+            },
+        )
     headers: Headers = [
         (b"content-type", b"application/json"),
         (b"x-sluicegate-request-id", request_id.encode()),

@@ -1,0 +1,1 @@
+"""OpenAI responses (`/v1/responses`)."""

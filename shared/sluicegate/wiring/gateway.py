@@ -1,0 +1,286 @@
+"""The gateway, put together."""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sluicegate import __version__, settings
+from sluicegate.adapters.local.blobs import FileBlobStore
+from sluicegate.adapters.local.events import SqliteEventStore
+from sluicegate.adapters.local.keys import SqliteKeyStore
+from sluicegate.adapters.local.memory_cache import MemoryCache, container_memory
+from sluicegate.adapters.local.overrides import SqliteOverrideStore
+from sluicegate.adapters.local.sqlite import Database
+from sluicegate.adapters.local.usage_rows import SqliteUsageStore
+from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
+from sluicegate.adapters.redis.announcements import listen_for_keys, listen_for_overrides
+from sluicegate.adapters.redis.cache import RedisBlobStore, RedisTagGenerations
+from sluicegate.adapters.redis.client import RedisClient
+from sluicegate.adapters.redis.health_board import RedisHealthBoard
+from sluicegate.adapters.redis.idempotency import RedisIdempotency
+from sluicegate.adapters.redis.outbox import RedisOutbox
+from sluicegate.adapters.web.http_client import HttpClient
+from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
+from sluicegate.admission.service import AdmissionService
+from sluicegate.caching.policy import CachingPolicy, memory_bound
+from sluicegate.caching.service import CacheService
+from sluicegate.completions.limits import DEFAULT_LIMITS
+from sluicegate.completions.pipeline.pipeline import CompletionPipeline
+from sluicegate.completions.pipeline.policy import CompletionsPolicy
+from sluicegate.completions.pipeline.reuse import Reuse
+from sluicegate.completions.registry import codecs
+from sluicegate.completions.translate import translator
+from sluicegate.identity.authenticator import Authenticator
+from sluicegate.kernel.clock import Clock, SystemClock
+from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.kernel.policy_files import PolicySet
+from sluicegate.kernel.telemetry import logs, metrics
+from sluicegate.kernel.telemetry.access import ACCESS
+from sluicegate.kernel.telemetry.tracing import Tracing
+from sluicegate.ledger.consumer import OutboxConsumer
+from sluicegate.routing.catalogue import load_catalogue
+from sluicegate.routing.checks import HealthChecks
+from sluicegate.routing.complexity import load_classifier
+from sluicegate.routing.policy import RoutingPolicy
+from sluicegate.routing.service import Router
+from sluicegate.routing.sharing import HealthSharing
+from sluicegate.settings import GatewaySettings
+from sluicegate.web.gateway.application import GatewayApplication, GatewayLimits
+from sluicegate.web.gateway.cors import Cors
+from sluicegate.web.gateway.pages import ModelPages, Pages
+from sluicegate.web.gateway.service import GatewayService, Hook, Running, run_service
+from sluicegate.wiring.identity import authenticator
+from sluicegate.wiring.providers import provider, stand_ins
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME = "sluicegate.db"
+DEFAULT_DATA = Path(".sluicegate")
+SWEEP_EVERY_S = 600.0
+ARCHIVE_BYTES = 4 << 30
+
+
+def gateway(overrides: GatewaySettings | None = None) -> GatewayService:
+    """The gateway, to be served by any ASGI server or by itself."""
+    return GatewayService(lambda: _gateway(overrides or settings.load(GatewaySettings)))
+
+
+def serve(service: GatewayService) -> None:
+    """Serve the gateway on HOST and PORT until SIGTERM, as its container does."""
+    config: GatewaySettings = settings.load(GatewaySettings)
+    run_service(service, host=config.host, port=config.port, drain_s=config.drain_seconds, started=None)
+
+
+def _gateway(config: GatewaySettings) -> Running:
+    logs.configure(config.log_level)
+    ground = _ground(config)
+    router = _router(ground)
+    providers = {
+        name: provider(entry, config, ground.http) for name, entry in router.catalogue.providers.items()
+    }
+    substitutes = stand_ins(config, providers)
+    if config.embedded:
+        log.warning(
+            "ENVIRONMENT is development: embedded parts are in use; never expose this to a network",
+            extra={"scripted_stand_ins": sorted(substitutes)},
+        )
+    keys = SqliteKeyStore(ground.database)
+    callers = authenticator(config, ground.policies, keys, ground.data, ground.http, ground.clock)
+    admission = _admission(ground, keys)
+    cache, archive = _cache(config, ground)
+    tracing = None
+    if config.otel_exporter_otlp_endpoint is not None:
+        tracing = Tracing(config.otel_exporter_otlp_endpoint, config.otel_service_name, __version__)
+    policy = ground.policies.load("completions", CompletionsPolicy)
+    idempotency = RedisIdempotency(ground.redis)
+    pipeline = CompletionPipeline(
+        codecs=codecs(),
+        translator=translator,
+        providers=providers,
+        stand_ins=substitutes,
+        debug=config.embedded or config.debug_headers,
+        router=router,
+        admission=admission,
+        reuse=Reuse(admission, cache, idempotency, policy, ground.policies.version()),
+        policy=policy,
+        limits=DEFAULT_LIMITS,
+        tracing=tracing,
+    )
+    application = _application(config, pipeline, callers, router, ground.redis, policy)
+
+    ready = {name: each.check for name, each in providers.items() if each.ready() is None}
+    checking = HealthChecks(router.health, ready, router.policy.health)
+    board = RedisHealthBoard(ground.redis, f"{os.getpid()}-{os.urandom(4).hex()}")
+    sharing = HealthSharing(router.health, board)
+    sweeping = _Repeating(archive.sweep, SWEEP_EVERY_S)
+    consumer = _consumer(ground)
+
+    async def start() -> None:
+        await admission.start()
+        if config.ledger_consumer:
+            consumer.start()
+        sharing.start()
+        checking.start()
+        sweeping.start()
+        await listen_for_keys(ground.redis, callers.forget, callers.forget_all)
+        await listen_for_overrides(ground.redis, admission.forget, admission.forget_all)
+
+    async def settle() -> None:
+        await pipeline.drain(config.drain_seconds / 4)
+
+    async def deliver() -> None:
+        left = await admission.stop(config.drain_seconds / 4)
+        if left:
+            log.error("settlements could not be delivered; their holds will be charged", extra={"left": left})
+
+    closing: list[Hook] = [settle, deliver, checking.stop, sweeping.stop, sharing.stop, consumer.stop]
+    closing += [cache.close, *(each.close for each in (*providers.values(), *substitutes.values()))]
+    closing += [ground.http.aclose, archive.close, ground.redis.close, ground.database.close]
+    if tracing is not None:
+        closing.append(partial(asyncio.to_thread, tracing.close))
+    closing.append(ACCESS.close)
+    metrics.OPEN_GRANTS.set_function(lambda: admission.open_grants)
+    metrics.PENDING_SETTLEMENTS.set_function(lambda: admission.pending_settlements)
+    metrics.CACHE_UNAVAILABLE.set_function(lambda: cache.counters.unavailable)
+    return Running(application, [start], closing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the parts share: time, policies, the data folder and the clients."""
+
+    clock: Clock
+    policies: PolicySet
+    data: Path
+    redis: RedisClient
+    database: Database
+    http: HttpClient
+
+
+def _ground(config: GatewaySettings) -> _Ground:
+    data = config.sluicegate_data_dir or DEFAULT_DATA
+    if config.redis_url is None:
+        raise ConfigurationError("REDIS_URL is not set; ./scripts/dev starts a private Redis and sets it")
+    url = config.redis_url.get_secret_value()
+    return _Ground(
+        clock=SystemClock(),
+        policies=PolicySet(config.sluicegate_policy_dir),
+        data=data,
+        redis=RedisClient.from_url(url, timeout_s=config.redis_timeout_seconds),
+        database=Database(data / DATABASE_NAME),
+        http=HttpClient(),
+    )
+
+
+def _router(ground: _Ground) -> Router:
+    policy = ground.policies.load("routing", RoutingPolicy)
+    chance = random.Random()  # noqa: S311 - jitter and the power of two choices, not a secret
+    classifier = load_classifier(policy.complexity.low_confidence)
+    return Router(load_catalogue(ground.policies), policy, classifier, ground.clock, chance)
+
+
+def _admission(ground: _Ground, keys: SqliteKeyStore) -> AdmissionService:
+    budgets = ground.policies.load("budgets", BudgetPolicy)
+    store = RedisAdmissionStore(ground.redis, lifetime_s=budgets.holds.lifetime_s)
+    return AdmissionService(
+        store,
+        store,
+        budgets,
+        ground.policies.load("limits", LimitPolicy),
+        overrides=SqliteOverrideStore(ground.database),
+        spend=SqliteUsageStore(ground.database),
+        revocations=keys,
+        clock=ground.clock,
+    )
+
+
+def _consumer(ground: _Ground) -> OutboxConsumer:
+    outbox = RedisOutbox(ground.redis)
+    usage, events = SqliteUsageStore(ground.database), SqliteEventStore(ground.database)
+    return OutboxConsumer(outbox, usage, events, outbox.tenants, ground.clock)
+
+
+def _application(
+    config: GatewaySettings,
+    pipeline: CompletionPipeline,
+    callers: Authenticator,
+    router: Router,
+    redis: RedisClient,
+    policy: CompletionsPolicy,
+) -> GatewayApplication:
+    pages = Pages({"redis": _redis_check(redis)}, __version__)
+    routes = {
+        "/healthz": pages.healthz,
+        "/readyz": pages.readyz,
+        "/metrics": pages.metrics,
+        "/openapi.json": pages.openapi,
+    }
+    application = GatewayApplication(
+        pipeline=pipeline,
+        authenticator=callers,
+        codecs=codecs(),
+        pages=routes,
+        limits=GatewayLimits(config.max_body_bytes, config.max_concurrent_requests),
+        cors=Cors(config.cors_origins),
+        forwarded=frozenset(name.encode() for name in policy.forwarded_headers),
+    )
+    models = ModelPages(router, application.authenticate)
+    routes["/v1/models"] = models.models
+    routes["/v1/models/*"] = models.model
+    return application
+
+
+def _cache(config: GatewaySettings, ground: _Ground) -> tuple[CacheService, FileBlobStore]:
+    policy = ground.policies.load("caching", CachingPolicy)
+    archive = FileBlobStore(ground.data / "cache", ground.clock, limit_bytes=ARCHIVE_BYTES)
+    memory = memory_bound(policy.l1, config.cache_memory_bytes, container_memory())
+    service = CacheService(
+        policy,
+        tags=RedisTagGenerations(ground.redis),
+        memory=MemoryCache(memory, ground.clock) if memory else None,
+        shared=RedisBlobStore(ground.redis),
+        archive=archive,
+        clock=ground.clock,
+    )
+    return service, archive
+
+
+def _redis_check(redis: RedisClient) -> Callable[[], Awaitable[str | None]]:
+    async def check() -> str | None:
+        try:
+            await redis.execute("PING")
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
+            return str(error)
+        return None
+
+    return check
+
+
+class _Repeating:
+    """Awaits `work` again and again, `every_s` seconds apart; a failure is logged."""
+
+    def __init__(self, work: Callable[[], Awaitable[object]], every_s: float) -> None:
+        self._work = work
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                await self._work()
+            except Exception:
+                log.exception("repeated work failed")
