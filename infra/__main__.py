@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pulumi
-from gateway_service import GatewayService
-from stack_config import StackConfigurationError, read_stack_config
 
+from gateway_service import GatewayService
 from sluicegate.manifest import read_manifest
+from stack_config import StackConfigurationError, read_stack_config
 
 FUNCTIONS = Path(__file__).resolve().parents[1] / "functions"
 

@@ -2,10 +2,10 @@
 
 import pulumi
 from pulumi_gcp import cloudrunv2, projects, secretmanager, serviceaccount
-from stack_config import SecretReference, StackConfig, StackConfigurationError
 
 from sluicegate import settings
 from sluicegate.manifest import Manifest
+from stack_config import SecretReference, StackConfig, StackConfigurationError
 
 DATA_FOLDER = "/data"
 DATA_BYTES = "64Mi"
@@ -42,7 +42,9 @@ class GatewayService(pulumi.ComponentResource):
             display_name=f"Sluicegate {manifest.name}",
             opts=self._child,
         )
-        grants = [self._role(f"{name}-{role.rpartition('/')[2]}", role) for role in manifest.identity.roles]
+        grants: list[pulumi.Resource] = [
+            self._role(f"{name}-{role.rpartition('/')[2]}", role) for role in manifest.identity.roles
+        ]
         grants += [self._access(f"{name}-{key}", secret) for key, secret in config.secrets.items()]
         self.service = cloudrunv2.Service(
             name,
@@ -60,12 +62,12 @@ class GatewayService(pulumi.ComponentResource):
         )
         self.register_outputs({"service": self.service.name, "account": self.account.email})
 
-    def _role(self, name: str, role: str) -> pulumi.Resource:
+    def _role(self, name: str, role: str) -> projects.IAMMember:
         return projects.IAMMember(
             name, project=self._config.project, role=role, member=self._member(), opts=self._child
         )
 
-    def _access(self, name: str, secret: SecretReference) -> pulumi.Resource:
+    def _access(self, name: str, secret: SecretReference) -> secretmanager.SecretIamMember:
         return secretmanager.SecretIamMember(
             name,
             project=self._config.project,

@@ -48,7 +48,7 @@ class HealthBoardContract:
 
 def _command(kind):
     if kind == "embedded":
-        pytest.importorskip("fakeredis", reason="the extra `embedded` is not installed")
+        pytest.importorskip("lupa", reason="the extra `embedded` is not installed")
         return [sys.executable, "-m", "sluicegate.adapters.redis.embedded"]
     server = shutil.which("redis-server")
     if server is None:

@@ -79,6 +79,17 @@ def fields(event: bytes) -> tuple[bytes, bytes]:
     return name, b"\n".join(data)
 
 
+def is_text(event: bytes) -> bool:
+    """Whether `event` is UTF-8, as every event stream is; clients fail in odd ways on one that is not."""
+    if event.isascii():
+        return True
+    try:
+        event.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def json_object(data: bytes) -> dict[str, Any] | None:
     """The JSON object that `data` is, None if it is none."""
     try:

@@ -3,8 +3,8 @@
 What is carried, what is refused and what is left out: docs/translation.md.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Protocol
 
 from sluicegate.completions.anthropic.form import MessagesForm
@@ -15,10 +15,11 @@ from sluicegate.completions.canonical_stream import (
     UsageSaid,
 )
 from sluicegate.completions.openai_chat.form import ChatForm
+from sluicegate.completions.openai_responses.form import ResponsesForm
 from sluicegate.completions.provider_errors import provider_error
 from sluicegate.completions.types import Json, RequestFacts, StreamMeter, StreamTranslator
 from sluicegate.kernel.clock import Clock, SystemClock
-from sluicegate.kernel.errors import ConfigurationError, SluicegateError
+from sluicegate.kernel.errors import InvalidRequestError, SluicegateError
 from sluicegate.kernel.models import Dialect, Usage
 
 
@@ -34,36 +35,44 @@ class StreamEncoder(Protocol):
     def encode(self, event: StreamEvent) -> bytes: ...
 
 
-class Form(Protocol):
-    """A dialect seen from the canonical form.
+class ClientForm(Protocol):
+    """A client's dialect seen from the canonical form.
 
-    Decoding and encoding a request raise InvalidRequestError for what has no place in the canonical
-    form or in the dialect. An answer is read leniently: a provider's oddity is no fault of the caller.
+    Decoding a request raises InvalidRequestError for what has no place in the canonical form. A form
+    may keep of the request what its answer repeats.
     """
 
     dialect: Dialect
 
     def decode_request(self, body: Json) -> Request: ...
 
-    def encode_request(self, request: Request) -> Json: ...
-
-    def decode_response(self, answer: Json) -> Response: ...
-
     def encode_response(self, response: Response, requested_model: str, created: int) -> Json: ...
-
-    def meter(self, facts: RequestFacts) -> StreamMeter: ...
-
-    def decoder(self) -> StreamDecoder: ...
 
     def encoder(self, facts: RequestFacts, created: int) -> StreamEncoder: ...
 
     def stream_error(self, error: SluicegateError) -> bytes: ...
 
 
+class ProviderForm(Protocol):
+    """A provider's dialect seen from the canonical form.
+
+    Encoding a request raises InvalidRequestError for what has no place in the dialect. An answer is
+    read leniently: a provider's oddity is no fault of the caller.
+    """
+
+    def encode_request(self, request: Request) -> Json: ...
+
+    def decode_response(self, answer: Json) -> Response: ...
+
+    def meter(self, facts: RequestFacts) -> StreamMeter: ...
+
+    def decoder(self) -> StreamDecoder: ...
+
+
 class CanonicalTranslator:
     """The `Translator` from `client` to `provider`, by way of the canonical form."""
 
-    def __init__(self, client: Form, provider: Form, clock: Clock) -> None:
+    def __init__(self, client: ClientForm, provider: ProviderForm, clock: Clock) -> None:
         self._client = client
         self._provider = provider
         self._clock = clock
@@ -74,7 +83,11 @@ class CanonicalTranslator:
         Raises:
             InvalidRequestError: something in it cannot be carried; `param` names it.
         """
-        return self._provider.encode_request(self._client.decode_request(body))
+        request = self._client.decode_request(body)
+        try:
+            return self._provider.encode_request(request)
+        except InvalidRequestError as error:
+            raise _in_words_of(self._client.dialect, error) from None
 
     def response(self, answer: Json, requested_model: str) -> Json:
         """The provider's answer as the client's, under the name that the client asked for."""
@@ -93,7 +106,7 @@ class CanonicalTranslator:
 class CanonicalStreamTranslator:
     """The `StreamTranslator` from `client` to `provider`. A provider's error becomes the client's."""
 
-    def __init__(self, client: Form, provider: Form, facts: RequestFacts, created: int) -> None:
+    def __init__(self, client: ClientForm, provider: ProviderForm, facts: RequestFacts, created: int) -> None:
         self.produced_tokens = 0
         self.usage: Usage | None = None
         self.finished = False
@@ -129,21 +142,51 @@ class CanonicalStreamTranslator:
         return b"".join(out)
 
 
-@cache
-def _form(dialect: Dialect) -> Form:
-    if dialect is Dialect.OPENAI_CHAT:
-        return ChatForm()
-    if dialect is Dialect.ANTHROPIC_MESSAGES:
-        return MessagesForm()
-    raise ConfigurationError(f"there is no translation from or to {dialect}")
+# Fields that providers' forms complain about, where a client's dialect calls them otherwise.
+_NAMES = {
+    Dialect.OPENAI_RESPONSES: {
+        "messages": "input",
+        "response_format": "text.format",
+        "verbosity": "text.verbosity",
+    }
+}
+
+
+def _in_words_of(client: Dialect, error: InvalidRequestError) -> InvalidRequestError:
+    """`error` with the client's own name of the field at fault."""
+    name = error.param or ""
+    known = _NAMES.get(client, {}).get(name)
+    if known is None:
+        return error
+    message = error.message.replace(f"'{name}'", f"'{known}'", 1)
+    return InvalidRequestError(message, param=known, details=error.details)
+
+
+_CLIENTS: dict[Dialect, Callable[[], ClientForm]] = {
+    Dialect.OPENAI_CHAT: ChatForm,
+    Dialect.OPENAI_RESPONSES: ResponsesForm,
+    Dialect.ANTHROPIC_MESSAGES: MessagesForm,
+}
+_PROVIDERS: dict[Dialect, Callable[[], ProviderForm]] = {
+    Dialect.OPENAI_CHAT: ChatForm,
+    Dialect.ANTHROPIC_MESSAGES: MessagesForm,
+}
 
 
 def translator(client: Dialect, provider: Dialect, clock: Clock | None = None) -> CanonicalTranslator:
-    """The translator between a client that speaks `client` and a provider that speaks `provider`.
+    """A translator, for one request, from a client that speaks `client` to a provider of `provider`.
 
     `clock` says when an answer was created, where the client's dialect wants to know.
 
     Raises:
-        ConfigurationError: one of the dialects has no canonical form.
+        InvalidRequestError: such a provider cannot answer such a client at all.
     """
-    return CanonicalTranslator(_form(client), _form(provider), clock or SystemClock())
+    client_form = _CLIENTS.get(client)
+    provider_form = _PROVIDERS.get(provider)
+    if client_form is None or provider_form is None:
+        raise InvalidRequestError(
+            f"This model's provider speaks {provider}, which cannot answer a request in {client}; "
+            "choose another model.",
+            param="model",
+        )
+    return CanonicalTranslator(client_form(), provider_form(), clock or SystemClock())

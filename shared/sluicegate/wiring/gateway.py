@@ -23,6 +23,7 @@ from sluicegate.adapters.redis.cache import RedisBlobStore, RedisTagGenerations
 from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.health_board import RedisHealthBoard
 from sluicegate.adapters.redis.idempotency import RedisIdempotency
+from sluicegate.adapters.redis.outbound import RedisOutboundLimits
 from sluicegate.adapters.redis.outbox import RedisOutbox
 from sluicegate.adapters.web.http_client import HttpClient
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
@@ -103,6 +104,7 @@ def _gateway(config: GatewaySettings) -> Running:
         translator=translator,
         providers=providers,
         stand_ins=substitutes,
+        outbound=_outbound(ground, router),
         debug=config.embedded or config.debug_headers,
         router=router,
         admission=admission,
@@ -182,6 +184,16 @@ def _router(ground: _Ground) -> Router:
     chance = random.Random()  # noqa: S311 - jitter and the power of two choices, not a secret
     classifier = load_classifier(policy.complexity.low_confidence)
     return Router(load_catalogue(ground.policies), policy, classifier, ground.clock, chance)
+
+
+def _outbound(ground: _Ground, router: Router) -> RedisOutboundLimits | None:
+    limits = {
+        name: (entry.requests_per_minute, entry.tokens_per_minute)
+        for name, entry in router.catalogue.providers.items()
+    }
+    if all(limit == (None, None) for limit in limits.values()):
+        return None
+    return RedisOutboundLimits(ground.redis, limits)
 
 
 def _admission(ground: _Ground, keys: SqliteKeyStore) -> AdmissionService:

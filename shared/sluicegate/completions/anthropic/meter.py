@@ -4,7 +4,7 @@ from sluicegate.completions.anthropic.errors import stream_error
 from sluicegate.completions.anthropic.usage import RunningUsage
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.provider_errors import stream_failure
-from sluicegate.completions.sse import EventSplitter, fields, json_object, string_length
+from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
 from sluicegate.kernel.models import Usage
@@ -40,6 +40,10 @@ class MessageMeter:
         if not done:
             return self._overflowed() if self._events.overflow else b""
         for event in done.split(b"\n\n"):
+            if not is_text(event):
+                self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut off.")
+                done = done[: done.index(event)] + stream_error(self.failed, None)
+                break
             if event.startswith(_DELTA):
                 self._count(event)
             elif event:

@@ -4,7 +4,7 @@ from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.errors import stream_error
 from sluicegate.completions.openai_chat.usage import decode_usage
 from sluicegate.completions.provider_errors import stream_failure
-from sluicegate.completions.sse import EventSplitter, fields, json_object, string_length
+from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
 from sluicegate.kernel.models import Usage
@@ -22,7 +22,10 @@ class ChatMeter:
     gateway asked for it. A provider's error event is forwarded as it came.
     """
 
-    __slots__ = ("_events", "_include_usage", "_several", "failed", "finished", "produced_tokens", "usage")
+    __slots__ = (
+        "_events", "_garbled", "_include_usage", "_several",
+        "failed", "finished", "produced_tokens", "usage",
+    )  # fmt: skip
 
     def __init__(self, facts: RequestFacts) -> None:
         self.produced_tokens = 0
@@ -32,6 +35,7 @@ class ChatMeter:
         self._include_usage = facts.include_usage
         self._several = facts.choices > 1
         self._events = EventSplitter()
+        self._garbled = b""
 
     def feed(self, data: bytes) -> bytes:
         if self.finished or self.failed is not None:
@@ -40,12 +44,12 @@ class ChatMeter:
         if not done:
             return self._overflowed() if self._events.overflow else b""
         if done.find(b"\n\n") == len(done) - 2:  # one event to a read is by far the most frequent
-            return done if self._forwards(done) else b""
+            return done if self._forwards(done) else self._garbled
         events = done.split(b"\n\n")
         kept = [event for event in events if not event or self._forwards(event)]
         if len(kept) == len(events):
             return done
-        return b"\n\n".join(kept)
+        return b"\n\n".join(kept) + self._garbled
 
     def close(self) -> bytes:
         """The last event, if the provider left out only the blank line after it."""
@@ -60,6 +64,10 @@ class ChatMeter:
     def _forwards(self, event: bytes) -> bool:
         """Take note of one event; whether the client gets it."""
         if self.finished or self.failed is not None:
+            return False
+        if not is_text(event):
+            self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut off.")
+            self._garbled = stream_error(self.failed)
             return False
         for key in _TEXT_KEYS:
             at = event.find(key)

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 
@@ -21,7 +22,13 @@ from sluicegate.completions.types import (
     UpstreamFailure,
     UpstreamReply,
 )
-from sluicegate.kernel.errors import OverloadedError, SluicegateError, UpstreamError, UpstreamTimeoutError
+from sluicegate.kernel.errors import (
+    OverloadedError,
+    RateLimitedError,
+    SluicegateError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from sluicegate.kernel.models import Dialect
 from sluicegate.kernel.telemetry.metrics import TALLIES
 from sluicegate.routing.model_health import Trial
@@ -79,6 +86,14 @@ class FallBackError(Exception):
         self.error = error
 
 
+class OutboundLimits(Protocol):
+    """What providers allow us: requests and tokens per minute, all instances together."""
+
+    async def take(self, provider: str, tokens: int) -> float:
+        """Take one request with about `tokens` tokens. Seconds to wait before asking again; 0.0: taken."""
+        ...
+
+
 class Asker:
     """Asks the candidates of a completion's plan.
 
@@ -86,6 +101,7 @@ class Asker:
         providers: by the name that the catalogue gives them.
         codecs: by dialect, to prepare bodies.
         translator: the translator from a client's dialect to a provider's.
+        outbound: asked before each try; None where no provider is limited.
         change_model: called before asking another candidate; moves the hold to its price and counters.
     """
 
@@ -96,12 +112,14 @@ class Asker:
         translator: Callable[[Dialect, Dialect], Translator],
         router: Router,
         change_model: Callable[[Completion, int], Awaitable[bool]],
+        outbound: OutboundLimits | None,
     ) -> None:
         self._providers = providers
         self._codecs = codecs
         self._translator = translator
         self._router = router
         self._change_model = change_model
+        self._outbound = outbound
         self._deadlines = router.policy.deadlines
         retry = router.policy.retry
         self._budget = RetryBudget(retry.budget_ratio, retry.budget_minimum, retry.budget_window_s)
@@ -195,6 +213,8 @@ class Asker:
             translator = self._translator(inbound.dialect, dialect)
             body = translator.request(body)
         deadlines = self._deadlines
+        if self._outbound is not None:
+            await self._wait_for_turn(self._outbound, provider, completion, deadline)
         left = deadline - time.perf_counter()
         if left <= 0:
             raise _timed_out("deadline", sent=False)
@@ -239,6 +259,22 @@ class Asker:
         if span is not None:
             span.end({"gen_ai.response.model": model.upstream})
         return answer
+
+    async def _wait_for_turn(
+        self, outbound: OutboundLimits, provider: Provider, completion: Completion, deadline: float
+    ) -> None:
+        """Wait for the provider's rate limit, if that is short; else fail as the provider would."""
+        tokens = completion.facts.input_estimate + completion.cap * completion.facts.choices
+        longest = min(self._router.policy.retry.max_retry_after_s, deadline - time.perf_counter())
+        waited = 0.0
+        while (wait := await outbound.take(provider.name, tokens)) > 0:
+            waited += wait
+            if waited > longest:
+                error = RateLimitedError(
+                    f"what {provider.name} allows this gateway per minute is used up", retry_after=wait
+                )
+                raise AttemptFailedError(Outcome("status", 429, wait), error)
+            await asyncio.sleep(wait)
 
     async def _send(self, provider: Provider, call: UpstreamCall) -> UpstreamReply:
         try:

@@ -10,7 +10,7 @@ from sluicegate.admission.service import AdmissionService
 from sluicegate.admission.types import Ask, Grant, Subject
 from sluicegate.completions.body import parse_body
 from sluicegate.completions.limits import RequestLimits
-from sluicegate.completions.pipeline.asking import Asker, Opened, Whole
+from sluicegate.completions.pipeline.asking import Asker, Opened, OutboundLimits, Whole
 from sluicegate.completions.pipeline.completion import Completion, Inbound
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
@@ -37,6 +37,7 @@ class CompletionPipeline:
         translator: gives the translator from a client's dialect to a provider's.
         providers: by the name that the catalogue gives them.
         stand_ins: providers that answer in place of those of the same name that are not ready.
+        outbound: what providers allow us per minute; None: not limited.
         debug: whether callers may ask how their model was chosen.
         tracing: None where traces are off.
     """
@@ -53,6 +54,7 @@ class CompletionPipeline:
         policy: CompletionsPolicy,
         limits: RequestLimits,
         stand_ins: Mapping[str, Provider] | None = None,
+        outbound: OutboundLimits | None = None,
         debug: bool = False,
         tracing: Tracing | None = None,
     ) -> None:
@@ -72,7 +74,9 @@ class CompletionPipeline:
         self._unready_by_name = {
             name: reason for name, reason in self._unready.items() if name not in stand_ins
         }
-        self._asker = Asker({**providers, **stand_ins}, codecs, translator, router, self._change_model)
+        self._asker = Asker(
+            {**providers, **stand_ins}, codecs, translator, router, self._change_model, outbound
+        )
         self._relay = Relay(admission, policy)
 
     async def run(self, inbound: Inbound) -> Answer:
@@ -175,9 +179,11 @@ class CompletionPipeline:
             await give_back(self._admission, completion, "failure", error)
             raise
         except asyncio.CancelledError:
-            # Cut at shutdown. What a provider was asked for may have been produced: such a hold is left
-            # to its deadline, and charged as a dead owner's would be.
-            if not completion.attempts:
+            # Cut at shutdown. What a provider was asked for may have been produced: such a hold is
+            # charged as a dead owner's would be.
+            if completion.attempts and completion.grant is not None:
+                self._admission.abandon(completion.grant)
+            else:
                 await give_back(self._admission, completion, "aborted", None)
             raise
         except BaseException:
@@ -186,12 +192,11 @@ class CompletionPipeline:
         return self._streamed(completion, answer)
 
     async def _admit(self, completion: Completion, *, count: bool) -> Grant:
-        """Hold money for the present model; the request id of a later try tells which try it is."""
+        """Hold money for the present model. `count` False: a further model of the same request."""
         inbound, wanted = completion.inbound, completion.size
-        suffix = "" if count else f".{completion.attempts}"
         return await self._admission.admit(
             Ask(
-                request_id=inbound.request_id + suffix,
+                request_id=inbound.request_id,
                 subject=completion.subject,
                 want_nano=wanted.want_nano,
                 floor_nano=wanted.floor_nano,

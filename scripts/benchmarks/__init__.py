@@ -1,0 +1,1 @@
+"""What `./scripts/bench` runs: the gateway beside others, on one machine, at the same time."""

@@ -1,0 +1,1 @@
+"""A rig that loads real gateways, breaks things, and holds their sums against what was really produced."""
