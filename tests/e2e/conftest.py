@@ -137,6 +137,15 @@ class Gateway:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **(fields or {})}
         return self.request("POST", "/v1/chat/completions", key=key, body=body, **headers)
 
+    def metric(self, name: str) -> float:
+        """A metric without labels."""
+        text = self.request("GET", "/metrics").body.decode()
+        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+    def wait_for_requests(self, number: int) -> None:
+        """Until `number` completions are under way."""
+        wait_for(lambda: self.metric("sluicegate_requests_in_flight") >= number, "requests under way")
+
     def cli(self, *arguments: str, check: bool = True):
         """The command line's JSON answer."""
         command = [sys.executable, "-W", "error", "-m", "sluicegate", *arguments]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -72,9 +73,16 @@ def gateway(overrides: GatewaySettings | None = None) -> GatewayService:
 
 
 def serve(service: GatewayService) -> None:
-    """Serve the gateway on HOST and PORT until SIGTERM, as its container does."""
-    config: GatewaySettings = settings.load(GatewaySettings)
-    run_service(service, host=config.host, port=config.port, drain_s=config.drain_seconds, started=None)
+    """Serve the gateway on HOST and PORT until SIGTERM, as its container does.
+
+    What is wrong with settings or policies goes to standard error in plain words, with status 2.
+    """
+    try:
+        config: GatewaySettings = settings.load(GatewaySettings)
+        run_service(service, host=config.host, port=config.port, drain_s=config.drain_seconds, started=None)
+    except ConfigurationError as error:
+        sys.stderr.write(f"sluicegate: {error.message}\n")
+        sys.exit(2)
 
 
 def _gateway(config: GatewaySettings) -> Running:

@@ -38,7 +38,8 @@ def provider(entry: ProviderPolicy, config: GatewaySettings, http: HttpClient) -
             GoogleTokens(),
             base_url=base_url or None,
         )
-    return ScriptedProvider(entry.name)
+    why_not = None if config.embedded else "the scripted model answers only where ENVIRONMENT is development"
+    return ScriptedProvider(entry.name, unready=why_not)
 
 
 def stand_ins(config: GatewaySettings, providers: Mapping[str, Provider]) -> dict[str, Provider]:

@@ -145,10 +145,13 @@ class Estate:
         return lines
 
     async def _gateway(self, port: int) -> tuple[asyncio.subprocess.Process, int]:
-        process = await self._spawn(
-            f"gateway-{port}", [sys.executable, "-m", "exactness_rig.gateway", str(port)]
-        )
-        return process, int(await _first_line(process))
+        name = f"gateway-{port}"
+        process = await self._spawn(name, [sys.executable, "-m", "exactness_rig.gateway", str(port)])
+        try:
+            return process, int(await _first_line(process))
+        except RuntimeError as error:
+            last_words = (self.folder / f"{name}.log").read_text(errors="replace")[-2_000:]
+            raise RuntimeError(f"{error}\n{last_words}") from None
 
     async def _spawn(
         self, name: str, command: list[str], *, pipe: bool = True
@@ -170,7 +173,7 @@ async def _first_line(process: asyncio.subprocess.Process) -> str:
     async with asyncio.timeout(_READY_S):
         line = (await process.stdout.readline()).decode().strip()
     if not line:
-        raise RuntimeError(f"a process ended at its start ({await process.wait()}); see the logs")
+        raise RuntimeError(f"a process ended at its start ({await process.wait()})")
     return line
 
 

@@ -15,7 +15,7 @@ from sluicegate.completions.openai_chat.form import ChatForm
 from sluicegate.completions.registry import codecs
 from sluicegate.completions.translate import CanonicalTranslator, translator
 from sluicegate.kernel.clock import FixedClock
-from sluicegate.kernel.errors import ConfigurationError, InvalidRequestError
+from sluicegate.kernel.errors import InvalidRequestError
 from sluicegate.kernel.models import Dialect
 
 CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
@@ -485,6 +485,9 @@ def test_the_clients_body_is_left_alone() -> None:
     assert orjson.dumps(body) == before
 
 
-def test_a_dialect_without_a_canonical_form_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError):
-        translator(Dialect.OPENAI_EMBEDDINGS, CHAT)
+@pytest.mark.parametrize("other", [CHAT, MESSAGES, Dialect.OPENAI_RESPONSES])
+def test_embeddings_are_never_translated(other: Dialect) -> None:
+    for client, provider in ((Dialect.OPENAI_EMBEDDINGS, other), (other, Dialect.OPENAI_EMBEDDINGS)):
+        with pytest.raises(InvalidRequestError) as caught:
+            translator(client, provider)
+        assert caught.value.param == "model"

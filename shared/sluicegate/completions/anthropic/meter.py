@@ -41,7 +41,7 @@ class MessageMeter:
             return self._overflowed() if self._events.overflow else b""
         for event in done.split(b"\n\n"):
             if not is_text(event):
-                self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut off.")
+                self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut.")
                 done = done[: done.index(event)] + stream_error(self.failed, None)
                 break
             if event.startswith(_DELTA):

@@ -66,7 +66,7 @@ class ChatMeter:
         if self.finished or self.failed is not None:
             return False
         if not is_text(event):
-            self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut off.")
+            self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut.")
             self._garbled = stream_error(self.failed)
             return False
         for key in _TEXT_KEYS:

@@ -3,7 +3,7 @@
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_responses.errors import event_failure, response_failure, stream_error
 from sluicegate.completions.openai_responses.usage import decode_usage
-from sluicegate.completions.sse import EventSplitter, fields, json_object, string_length
+from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
 from sluicegate.kernel.models import Usage
@@ -47,6 +47,9 @@ class ResponseMeter:
             return self._overflowed() if self._events.overflow else b""
         taken = 0
         for event in done.split(b"\n\n"):
+            if not is_text(event):
+                self.failed = UpstreamError("The provider sent bytes that are no text; the answer was cut.")
+                return done[:taken] + stream_error(self.failed)
             if event:
                 self._note(event)
             taken += len(event) + 2

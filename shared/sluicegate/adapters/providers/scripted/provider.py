@@ -11,13 +11,20 @@ from sluicegate.kernel.models import Dialect
 
 
 class ScriptedProvider:
-    """Runs scripts in-process. Keeps the deadlines of a call as a remote provider's client would."""
+    """Runs scripts in-process. Keeps the deadlines of a call as a remote provider's client would.
+
+    Args:
+        unready: why it may not be used here, such as in production; None where it may.
+    """
 
     kind = "scripted"
     dialects = (Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES, Dialect.OPENAI_EMBEDDINGS)
 
-    def __init__(self, name: str = "scripted", engine: ScriptedEngine | None = None) -> None:
+    def __init__(
+        self, name: str = "scripted", engine: ScriptedEngine | None = None, *, unready: str | None = None
+    ) -> None:
         self.name = name
+        self._unready = unready
         self._engine = engine or ScriptedEngine()
 
     @property
@@ -30,7 +37,7 @@ class ScriptedProvider:
         return self.dialects
 
     def ready(self) -> str | None:
-        return None
+        return self._unready
 
     async def send(self, call: UpstreamCall) -> "ScriptedReply":
         """Begin an answer.

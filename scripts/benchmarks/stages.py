@@ -1,0 +1,96 @@
+"""Where the time goes: samples of the gateway's stack under load, by stage of a request."""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.load import drive
+from benchmarks.machine import pinned
+from benchmarks.targets import Site, Target
+
+HERTZ = 400
+
+# The innermost frame that is listed decides; a frame is `function (file:line)`. First match wins.
+_STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
+    ("Redis client", "adapters/redis/", ()),
+    ("upstream client", "adapters/web/", ()),
+    ("upstream client", "adapters/providers/", ()),
+    ("identity", "sluicegate/identity/", ()),
+    ("routing", "sluicegate/routing/", ()),
+    ("settlement and usage event", "admission/service.py", ("settle", "_settle", "release")),
+    ("settlement and usage event", "admission/settlements.py", ()),
+    ("settlement and usage event", "pipeline/settlement.py", ()),
+    ("settlement and usage event", "pipeline/record.py", ()),
+    ("admission", "sluicegate/admission/", ()),
+    ("cache", "sluicegate/caching/", ()),
+    ("cache", "pipeline/reuse.py", ()),
+    ("answer's headers", "pipeline/headers.py", ()),
+    ("request: parse, inspect, size", "completions/body.py", ()),
+    ("request: parse, inspect, size", "completions/fields.py", ()),
+    ("request: parse, inspect, size", "inspection.py", ()),
+    ("request: parse, inspect, size", "pipeline/sizing.py", ()),
+    ("request: parse, inspect, size", "pipeline/controls.py", ()),
+    ("provider's answer: check, usage", "completions/openai_chat/", ()),
+    ("provider's answer: check, usage", "pipeline/asking.py", ()),
+    ("pipeline", "completions/", ()),
+    ("gateway's edge", "web/gateway/application.py", ()),
+    ("HTTP out", "web/server/", ("respond", "start", "write", "finish", "_send", "header_lines")),
+    ("HTTP in", "web/server/", ()),
+    ("metrics, ids, logs", "sluicegate/kernel/", ()),
+)
+LOOP = "event loop and system calls"
+
+
+def sample(
+    site: Site, target: Target, python: Path, *, seconds: float, connections: int
+) -> dict[str, float]:
+    """Shares of the gateway's CPU time by stage, the largest first, from py-spy under load.
+
+    Raises:
+        RuntimeError: py-spy failed (it needs the right to read another process); quotes it.
+    """
+    raw = site.folder / "profile.raw"
+    command = [
+        str(python.parent / "py-spy"), "record", "--pid", str(target.gateway[0]), "--duration", str(round(seconds)),
+        "--rate", str(HERTZ), "--format", "raw", "--output", str(raw), "--nolineno",
+    ]  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(
+            drive,
+            target.request,
+            connections=connections,
+            seconds=seconds + 2,
+            cores=site.cores.rest,
+            folder=site.folder,
+        )
+        with pinned(site.cores.rest):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our words
+        load.result()
+    if done.returncode != 0 or not raw.is_file():
+        raise RuntimeError(f"py-spy failed: {done.stderr[-300:]}")
+    return shares(raw.read_text("utf-8").splitlines())
+
+
+def shares(lines: Iterable[str]) -> dict[str, float]:
+    """Shares by stage of samples in folded form: `frame;frame;frame count`."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        counts[_stage(stack.split(";"))] += int(count)
+    total = sum(counts.values()) or 1
+    return {stage: count / total for stage, count in counts.most_common()}
+
+
+def _stage(frames: Sequence[str]) -> str:
+    for frame in reversed(frames):
+        for stage, part, functions in _STAGES:
+            if part in frame and (not functions or frame.split(" ", 1)[0] in functions):
+                return stage
+    return LOOP
+
+
+def as_json(found: dict[str, float]) -> str:
+    return json.dumps({stage: round(share, 4) for stage, share in found.items()})

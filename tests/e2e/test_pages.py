@@ -1,0 +1,177 @@
+"""Everything that is not a completion: models, health, metrics, OpenAPI, CORS, methods and paths."""
+
+import anthropic
+import openai
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+ORIGIN = "https://app.example.com"
+COMPLETIONS = ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"]
+
+
+def test_openais_sdk_lists_models(openai_sdk):
+    models = list(openai_sdk.call("models.list"))
+    found = {model.id: model for model in models}
+    assert {"scripted-small", "gpt-4.1", "claude-sonnet-4-6", "gemini-2.5-flash"} <= set(found)
+    assert found["gpt-4.1"].object == "model"
+    assert found["gpt-4.1"].owned_by == "openai"
+    assert openai_sdk.call("models.retrieve", model="gpt-4.1").id == "gpt-4.1"
+    with pytest.raises(openai.NotFoundError):
+        openai_sdk.call("models.retrieve", model="gpt-imaginary")
+
+
+def test_anthropics_sdk_lists_models(anthropic_sdk):
+    page = anthropic_sdk.call("models.list")
+    assert {"scripted-small", "gpt-4.1", "claude-sonnet-4-6"} <= {model.id for model in page.data}
+    assert page.has_more is False
+    assert page.first_id == page.data[0].id
+    found = anthropic_sdk.call("models.retrieve", model_id="claude-sonnet-4-6")
+    assert (found.type, found.id) == ("model", "claude-sonnet-4-6")
+    with pytest.raises(anthropic.NotFoundError):
+        anthropic_sdk.call("models.retrieve", model_id="claude-imaginary")
+
+
+def test_every_model_listed_can_be_retrieved(gateway):
+    ids = [model["id"] for model in gateway.request("GET", "/v1/models").json()["data"]]
+    assert len(ids) == len(set(ids)) > 20
+    for name in ids:
+        found = gateway.request("GET", f"/v1/models/{name}")
+        assert (found.status, found.json()["id"]) == (200, name)
+    quoted = gateway.request("GET", "/v1/models/claude-sonnet-5-5%40vertex")
+    assert quoted.json()["id"] == "claude-sonnet-5-5@vertex"
+
+
+def test_models_need_a_key(gateway):
+    assert gateway.request("GET", "/v1/models", key="").status == 401
+    assert gateway.request("GET", "/v1/models/gpt-4.1", key="").status == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_needs_no_key(gateway, path):
+    reply = gateway.request("GET", path, key="")
+    assert reply.status == 200
+    assert reply.json()["status"] in {"ok", "ready"}
+    assert reply.headers["content-type"] == "application/json"
+
+
+def test_metrics_can_be_scraped(gateway):
+    gateway.chat("for the metrics")
+    gateway.chat(model="imaginary")
+    reply = gateway.request("GET", "/metrics", key="")
+    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(reply.body.decode())}
+    refused = {s.labels["code"]: s.value for s in families["sluicegate_refusals"].samples if s.name.endswith("_total")}
+    assert refused["model_not_found"] >= 1
+    assert families["sluicegate_requests_in_flight"].samples[0].value == 0
+    answered = [
+        sample
+        for family in families.values()
+        for sample in family.samples
+        if sample.labels.get("model") == "scripted-small" and sample.value > 0
+    ]
+    assert answered
+    assert all(family.documentation for family in families.values())
+
+
+def test_openapi_is_true_to_the_routes(gateway):
+    document = gateway.request("GET", "/openapi.json", key="").json()
+    assert document["openapi"].startswith("3.1")
+    for path, operations in document["paths"].items():
+        concrete = path.replace("{model}", "gpt-4.1")
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            reply = gateway.request(method, concrete, body={} if method in {"POST", "PUT"} else None)
+            described = method.lower() in operations
+            assert (reply.status not in {404, 405}) is described, (method, path, reply.status)
+            if described:
+                assert str(reply.status) in operations[method.lower()]["responses"], (path, reply.status)
+
+
+def test_openapi_names_what_answers_carry(gateway):
+    document = gateway.request("GET", "/openapi.json", key="").json()
+    described = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["headers"]
+    sent = gateway.chat().headers
+    assert {name for name in sent if name.startswith("x-sluicegate-")} <= set(described)
+
+
+def test_every_control_in_openapi_is_known(gateway):
+    document = gateway.request("GET", "/openapi.json", key="").json()
+    parameters = document["paths"]["/v1/chat/completions"]["post"]["parameters"]
+    unknown = gateway.chat(x_sluicegate_nonsense="1").json()["error"]["message"].partition("known are: ")[2]
+    names = {p["name"].removeprefix("x-sluicegate-") for p in parameters if p["name"].startswith("x-")}
+    assert names == set(unknown.split(", "))
+
+
+@pytest.mark.parametrize("path", [*COMPLETIONS, "/v1/models", "/nothing"])
+def test_a_preflight_from_an_allowed_origin(gateway, path):
+    asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
+    reply = gateway.request("OPTIONS", path, key="", **asked)
+    assert reply.status == 204
+    assert reply.body == b""
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    assert "POST" in reply.headers["access-control-allow-methods"]
+    allowed = reply.headers["access-control-allow-headers"]
+    assert all(name in allowed for name in ("authorization", "x-api-key", "idempotency-key"))
+    assert reply.headers["vary"].lower() == "origin"
+
+
+def test_every_control_may_come_from_a_browser(gateway):
+    document = gateway.request("GET", "/openapi.json", key="").json()
+    operation = document["paths"]["/v1/chat/completions"]["post"]
+    reply = gateway.request("OPTIONS", "/v1/chat/completions", key="", origin=ORIGIN)
+    allowed = set(reply.headers["access-control-allow-headers"].split(", "))
+    assert {parameter["name"] for parameter in operation["parameters"]} <= allowed
+    exposed = set(gateway.chat(origin=ORIGIN).headers["access-control-expose-headers"].split(", "))
+    assert set(operation["responses"]["200"]["headers"]) <= exposed
+
+
+def test_an_answer_to_an_allowed_origin_and_to_another(gateway):
+    assert gateway.chat(origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
+    failed = gateway.chat(origin=ORIGIN, model="imaginary")
+    assert failed.headers["access-control-allow-origin"] == ORIGIN, "a browser must be able to read errors"
+    other = gateway.chat(origin="https://evil.example.com")
+    assert other.status == 200
+    assert "access-control-allow-origin" not in other.headers
+    refused = gateway.request("OPTIONS", "/v1/messages", key="", origin="https://evil.example.com")
+    assert "access-control-allow-origin" not in refused.headers
+    listed = gateway.request("GET", "/v1/models", origin=ORIGIN)
+    assert listed.headers["access-control-allow-origin"] == ORIGIN
+
+
+@pytest.mark.parametrize("path", COMPLETIONS)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
+def test_a_wrong_method_is_405(gateway, path, method):
+    assert gateway.request(method, path).status == 405
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/nothing", "/v1/models/a/b"])
+def test_an_unknown_path_is_404_in_the_callers_protocol(gateway, path):
+    reply = gateway.request("GET", path)
+    assert reply.status == 404
+    assert reply.json()["error"]["code"] == "not_found"
+    other = gateway.request("GET", path, anthropic_version="2023-06-01")
+    assert other.json()["type"] == "error"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models", "/v1/models/gpt-4.1"])
+def test_head_has_the_head_of_get(gateway, path):
+    got, head = gateway.request("GET", path), gateway.request("HEAD", path)
+    assert head.status == got.status == 200
+    assert head.body == b""
+    assert head.headers["content-type"] == got.headers["content-type"]
+    if path != "/metrics":
+        assert head.headers["content-length"] == str(len(got.body))
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models"])
+def test_posting_to_a_page_is_405(gateway, path):
+    assert gateway.request("POST", path, body={}).status == 405
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"text"', b'{"model": NaN}', b"\xff\xfe", b"[" * 5_000]
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_body_that_is_no_request_is_400(gateway, path, body):
+    reply = gateway.request("POST", path, body=body)
+    assert reply.status == 400
+    assert reply.json()["error"]["message"]
