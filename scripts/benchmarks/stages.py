@@ -1,6 +1,5 @@
 """Where the time goes: samples of the gateway's stack under load, by stage of a request."""
 
-import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -41,12 +40,12 @@ _STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("HTTP in", "web/server/", ()),
     ("metrics, ids, logs", "sluicegate/kernel/", ()),
 )
-LOOP = "event loop and system calls"
+LOOP = "event loop, reading and polling sockets"
+# A pool's thread that waits for work; py-spy takes it for a busy one.
+_IDLE_THREAD = "_worker "
 
 
-def sample(
-    site: Site, target: Target, python: Path, *, seconds: float, connections: int
-) -> dict[str, float]:
+def sample(site: Site, target: Target, python: Path, *, seconds: float, connections: int) -> dict[str, float]:
     """Shares of the gateway's CPU time by stage, the largest first, from py-spy under load.
 
     Raises:
@@ -54,8 +53,9 @@ def sample(
     """
     raw = site.folder / "profile.raw"
     command = [
-        str(python.parent / "py-spy"), "record", "--pid", str(target.gateway[0]), "--duration", str(round(seconds)),
-        "--rate", str(HERTZ), "--format", "raw", "--output", str(raw), "--nolineno",
+        str(python.parent / "py-spy"), "record", "--pid", str(target.gateway[0]),
+        "--duration", str(round(seconds)), "--rate", str(HERTZ), "--format", "raw", "--output", str(raw),
+        "--nolineno",
     ]  # fmt: skip
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(
@@ -79,7 +79,9 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
     counts: Counter[str] = Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        counts[_stage(stack.split(";"))] += int(count)
+        frames = stack.split(";")
+        if not frames[-1].startswith(_IDLE_THREAD):
+            counts[_stage(frames)] += int(count)
     total = sum(counts.values()) or 1
     return {stage: count / total for stage, count in counts.most_common()}
 
@@ -90,7 +92,3 @@ def _stage(frames: Sequence[str]) -> str:
             if part in frame and (not functions or frame.split(" ", 1)[0] in functions):
                 return stage
     return LOOP
-
-
-def as_json(found: dict[str, float]) -> str:
-    return json.dumps({stage: round(share, 4) for stage, share in found.items()})

@@ -284,7 +284,9 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture(scope="session")
 def vertex() -> Iterator[Upstream]:
     """Vertex AI's stand-in, which also gives out Google access tokens."""
-    server = Upstream([sys.executable, str(Path(__file__).with_name("vertex_server.py"))], clean_environment())
+    server = Upstream(
+        [sys.executable, str(Path(__file__).with_name("vertex_server.py"))], clean_environment()
+    )
     yield server
     server.close()
 
@@ -326,7 +328,7 @@ def start_gateway(tmp_path_factory, upstream, vertex):
         started.append(gateway)
 
         def ready():
-            assert process.poll() is None, log.read_text()
+            assert process.poll() is None, log.read_text()[-800:]
             return written(data)
 
         found = wait_for(ready, f"gateway {name}")

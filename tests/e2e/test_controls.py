@@ -32,7 +32,9 @@ def test_an_agents_eleventh_request_in_a_minute_is_429(gateway):
 
 def test_names_of_agents_are_not_told_apart_by_case(gateway):
     key = gateway.make_key(tenant="casing")["key"]
-    statuses = [gateway.chat(key=key, x_sluicegate_agent=name).status for name in ("creative", "Creative", "CREATIVE")]
+    statuses = [
+        gateway.chat(key=key, x_sluicegate_agent=name).status for name in ("creative", "Creative", "CREATIVE")
+    ]
     assert statuses == [200, 200, 429]
 
 
@@ -85,7 +87,9 @@ def test_auto_takes_the_cheapest_model_that_is_good_enough(gateway):
     assert strict["rejected"][cheap] == "quality"
     _, task = chosen(x_sluicegate_task="trading")
     assert len(task["rejected"]) > len(plan["rejected"]) - 1
-    assert "scripted-small" in plan["rejected"], "with real providers set up, the scripted model is for rehearsals"
+    assert "scripted-small" in plan["rejected"], (
+        "with real providers set up, the scripted model is for rehearsals"
+    )
 
 
 def test_quality_rules_a_named_model_out(gateway):

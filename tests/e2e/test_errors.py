@@ -38,9 +38,7 @@ def code_of(error: anthropic.APIStatusError) -> str:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(("status", "seen", "expected", "_other", "code"), UPSTREAM_FAILURES)
-def test_a_providers_failure_in_openais_sdk(
-    openai_sdk, model, status, seen, expected, _other, code, stream
-):
+def test_a_providers_failure_in_openais_sdk(openai_sdk, model, status, seen, expected, _other, code, stream):
     with pytest.raises(expected) as raised:
         openai_ask(openai_sdk, model, f"Hi [[fail {status}]]", stream=stream)
     error = raised.value

@@ -20,7 +20,10 @@ WEATHER = {
 }
 TIME = {
     "type": "function",
-    "function": {"name": "time", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}},
+    "function": {
+        "name": "time",
+        "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
+    },
 }
 BREST = {"city": "Brest", "days": 3}
 TWO = 'Go [[tool weather {"city": "Brest", "days": 3}]] [[tool time {"zone": "UTC"}]]'
@@ -100,7 +103,9 @@ def test_the_stream_helper_parses_strict_arguments(openai_sdk, model):
     )
     call = final.choices[0].message.tool_calls[0].function
     assert call.parsed_arguments == weather(**BREST)
-    assert [event.name for event in events if event.type == "tool_calls.function.arguments.done"] == ["weather"]
+    assert [event.name for event in events if event.type == "tool_calls.function.arguments.done"] == [
+        "weather"
+    ]
 
 
 @pytest.mark.parametrize(

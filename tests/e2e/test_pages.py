@@ -10,7 +10,7 @@ COMPLETIONS = ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/emb
 
 
 def test_openais_sdk_lists_models(openai_sdk):
-    models = list(openai_sdk.call("models.list"))
+    models = openai_sdk.call("models.list").data
     found = {model.id: model for model in models}
     assert {"scripted-small", "gpt-4.1", "claude-sonnet-4-6", "gemini-2.5-flash"} <= set(found)
     assert found["gpt-4.1"].object == "model"
@@ -60,7 +60,11 @@ def test_metrics_can_be_scraped(gateway):
     reply = gateway.request("GET", "/metrics", key="")
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(reply.body.decode())}
-    refused = {s.labels["code"]: s.value for s in families["sluicegate_refusals"].samples if s.name.endswith("_total")}
+    refused = {
+        s.labels["code"]: s.value
+        for s in families["sluicegate_refusals"].samples
+        if s.name.endswith("_total")
+    }
     assert refused["model_not_found"] >= 1
     assert families["sluicegate_requests_in_flight"].samples[0].value == 0
     answered = [
@@ -143,7 +147,9 @@ def test_a_wrong_method_is_405(gateway, path, method):
     assert gateway.request(method, path).status == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/nothing", "/v1/models/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/nothing", "/v1/models/a/b"]
+)
 def test_an_unknown_path_is_404_in_the_callers_protocol(gateway, path):
     reply = gateway.request("GET", path)
     assert reply.status == 404
@@ -152,7 +158,9 @@ def test_an_unknown_path_is_404_in_the_callers_protocol(gateway, path):
     assert other.json()["type"] == "error"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models", "/v1/models/gpt-4.1"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models", "/v1/models/gpt-4.1"]
+)
 def test_head_has_the_head_of_get(gateway, path):
     got, head = gateway.request("GET", path), gateway.request("HEAD", path)
     assert head.status == got.status == 200

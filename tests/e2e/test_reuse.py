@@ -48,7 +48,9 @@ def test_sdks_read_a_replayed_stream(openai_sdk, anthropic_sdk, request):
         chunks = openai_sdk.call(
             "chat.completions.create", model="gpt-4.1", messages=prompt, stream=True, **options
         )
-        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "The very same words."
+        assert (
+            "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "The very same words."
+        )
         assert chunks[-1].usage.completion_tokens > 1
     for _ in range(2):
         _, final = anthropic_sdk.watch(
@@ -85,7 +87,9 @@ def test_the_cache_header_decides(gateway):
         for mode in ("bypass", "use", "use", "bypass", "refresh", "use")
     ]
     assert levels == ["none", "none", "l1", "none", "none", "l1"]
-    assert gateway.chat(prompt).headers["x-sluicegate-cache"] == "none", "a warm request is not cached unasked"
+    assert gateway.chat(prompt).headers["x-sluicegate-cache"] == "none", (
+        "a warm request is not cached unasked"
+    )
 
 
 def test_errors_are_not_cached(gateway, request):
@@ -131,9 +135,7 @@ def test_a_retry_with_the_same_idempotency_key_gets_the_first_answer(gateway, re
     assert text_of(first) == text_of(second) == "Once only."
     assert second.headers["x-sluicegate-cache"] == "idempotent"
     assert second.headers["x-sluicegate-cost-usd"] == "0"
-    identifiers = [
-        reply.events[0]["id"] if stream else reply.json()["id"] for reply in (first, second)
-    ]
+    identifiers = [reply.events[0]["id"] if stream else reply.json()["id"] for reply in (first, second)]
     assert identifiers[0] == identifiers[1]
 
 

@@ -1,4 +1,7 @@
+import asyncio
+import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +36,37 @@ class Recorder(pulumi.runtime.Mocks):
 
 @pytest.fixture
 def deploy():
-    """Runs a program against a recording cloud; the record."""
+    """Runs a program against a recording cloud; the record.
 
-    def run(program):
-        recorder = Recorder()
-        pulumi.runtime.set_mocks(recorder, project="sluicegate", stack="dev", preview=False)
-        pulumi.runtime.test(program)()
-        return recorder
+    On threads of its own, all of whose event loops are closed in the end: Pulumi makes one in each thread
+    that it comes to, and leaves it behind.
+    """
+
+    def run(program, stack=None):
+        loops = []
+
+        def enter():
+            loops.append(asyncio.new_event_loop())
+            asyncio.set_event_loop(loops[-1])
+
+        def work():
+            with ThreadPoolExecutor(4, initializer=enter) as executor:
+                asyncio.get_event_loop().set_default_executor(executor)
+                return _run(program, stack)
+
+        try:
+            with ThreadPoolExecutor(1, initializer=enter) as thread:
+                return thread.submit(work).result()
+        finally:
+            for loop in loops:
+                loop.close()
 
     return run
+
+
+def _run(program, stack):
+    recorder = Recorder()
+    pulumi.runtime.set_mocks(recorder, project="sluicegate", stack="dev", preview=False)
+    pulumi.runtime.set_all_config({} if stack is None else {"sluicegate:stack": json.dumps(stack)})
+    pulumi.runtime.test(program)()
+    return recorder

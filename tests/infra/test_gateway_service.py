@@ -1,4 +1,3 @@
-import json
 import runpy
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from stack_config import StackConfigurationError, read_stack_config
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["sluicegate:stack"]
 MANIFEST = read_manifest(ROOT / "functions" / "gateway" / "function.toml")
+PROGRAM = str(ROOT / "infra" / "__main__.py")
 ACCOUNT = "sluicegate-gateway@your-project.iam.gserviceaccount.com"
 
 
@@ -113,22 +113,12 @@ def test_what_the_manifest_does_not_know_is_refused(deploy, change, message):
 
 
 # Pulumi's own, where a mocked stack registers its outputs.
-@pytest.mark.filterwarnings(
-    "ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"
-)
+@pytest.mark.filterwarnings("ignore:NotImplemented should not be used:DeprecationWarning")
 def test_the_program_deploys_the_example_stack(deploy):
-    pulumi.runtime.set_all_config({"sluicegate:stack": json.dumps(EXAMPLE)})
-    try:
-        record = deploy(lambda: runpy.run_path(str(ROOT / "infra" / "__main__.py")))
-    finally:
-        pulumi.runtime.set_all_config({})
+    record = deploy(lambda: runpy.run_path(PROGRAM), EXAMPLE)
     assert [inputs["name"] for inputs in record.of("Service")] == ["sluicegate-gateway"]
 
 
 def test_the_program_says_what_is_wrong_without_a_trace(deploy):
-    pulumi.runtime.set_all_config({"sluicegate:stack": json.dumps({**EXAMPLE, "image": "x:latest"})})
-    try:
-        with pytest.raises(pulumi.RunError, match=r"sluicegate:stack\.image"):
-            deploy(lambda: runpy.run_path(str(ROOT / "infra" / "__main__.py")))
-    finally:
-        pulumi.runtime.set_all_config({})
+    with pytest.raises(pulumi.RunError, match=r"sluicegate:stack\.image"):
+        deploy(lambda: runpy.run_path(PROGRAM), {**EXAMPLE, "image": "x:latest"})

@@ -26,6 +26,7 @@ class RequestFacts:
     more tokens than bytes; an image counts at the dialect's documented maximum): holds are sized by
     it. `input_estimate` is the likely number, for choosing among prices. `max_output_tokens` is
     what the client asked for, per choice; None where it did not say. `choices` is `n`.
+    `hide_running_usage` says that every chunk comes with figures which only the gateway asked for.
     """
 
     model: str
@@ -37,6 +38,7 @@ class RequestFacts:
     capabilities: frozenset[Capability]
     images: int = 0
     include_usage: bool = False
+    hide_running_usage: bool = False
     tool_names: tuple[str, ...] = ()
     end_user: str | None = None
 

@@ -1,5 +1,6 @@
 """`roles.yaml` and `identity.yaml` as types."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +12,8 @@ from sluicegate.kernel.policy_files import PolicyModel
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+_TRUSTWORTHY = re.compile(r"https://[^/]|http://(127\.0\.0\.1|localhost)(:[0-9]+)?(/|$)")
 
 
 class Permission(StrEnum):
@@ -142,8 +145,7 @@ class TokenPolicy(PolicyModel):
     def _one_source(self) -> Self:
         if sum(source is not None for source in (self.jwks_url, self.jwks_file, self.jwks)) > 1:
             raise ValueError("give one of jwks_url, jwks_file and jwks, not several")
-        local = ("http://127.0.0.1", "http://localhost")
-        if self.jwks_url is not None and not self.jwks_url.startswith(("https://", *local)):
+        if self.jwks_url is not None and _TRUSTWORTHY.match(self.jwks_url) is None:
             raise ValueError(
                 "jwks_url must be an https address: whoever changes it on the way signs in as anyone"
             )

@@ -65,6 +65,8 @@ class ModelPrices(TokenPrices):
 class ProviderPolicy(PolicyModel):
     """A place that runs models. `credential` and `base_url_setting` name settings, never their values.
 
+    `continuous_usage` says that it understands `stream_options.continuous_usage_stats` (vLLM and servers like
+    it; not OpenAI): an OpenAI stream that breaks off has then said what it cost.
     `requests_per_minute` and `tokens_per_minute` are what the provider allows us; None: not limited.
     """
 
@@ -75,6 +77,7 @@ class ProviderPolicy(PolicyModel):
     credential: str | None = None
     dialects: tuple[Dialect, ...] = Field(min_length=1)
     region: str = "global"
+    continuous_usage: bool = False
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
 

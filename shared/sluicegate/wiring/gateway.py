@@ -52,7 +52,7 @@ from sluicegate.routing.policy import RoutingPolicy
 from sluicegate.routing.service import Router
 from sluicegate.routing.sharing import HealthSharing
 from sluicegate.settings import GatewaySettings
-from sluicegate.web.gateway.application import GatewayApplication, GatewayLimits
+from sluicegate.web.gateway.application import GatewayApplication, GatewayLimits, Page
 from sluicegate.web.gateway.cors import Cors
 from sluicegate.web.gateway.pages import ModelPages, Pages
 from sluicegate.web.gateway.service import GatewayService, Hook, Running, run_service
@@ -114,6 +114,9 @@ def _gateway(config: GatewaySettings) -> Running:
         stand_ins=substitutes,
         outbound=_outbound(ground, router),
         debug=config.embedded or config.debug_headers,
+        running_usage=frozenset(
+            name for name, entry in router.catalogue.providers.items() if entry.continuous_usage
+        ),
         router=router,
         admission=admission,
         reuse=Reuse(admission, cache, idempotency, policy, ground.policies.version()),
@@ -234,7 +237,7 @@ def _application(
     policy: CompletionsPolicy,
 ) -> GatewayApplication:
     pages = Pages({"redis": _redis_check(redis)}, __version__)
-    routes = {
+    routes: dict[str, Page] = {
         "/healthz": pages.healthz,
         "/readyz": pages.readyz,
         "/metrics": pages.metrics,

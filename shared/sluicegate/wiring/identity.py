@@ -1,18 +1,22 @@
 """Who may call: keys from SQLite, tokens from a key set, failures to metrics and log."""
 
 import asyncio
+import json
 import logging
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.web.http_client import HttpClient
 from sluicegate.identity.attempts import AttemptsObserver, Breach
 from sluicegate.identity.authenticator import Authenticator
-from sluicegate.identity.key_sets import KeySet
+from sluicegate.identity.key_sets import Fetch, KeySet, file, fixed
 from sluicegate.identity.key_verification import KeyVerifier
-from sluicegate.identity.policy import IdentityPolicy, RolesPolicy
+from sluicegate.identity.policy import IdentityPolicy, RolesPolicy, TokenPolicy
 from sluicegate.identity.tokens import TokenVerifier
 from sluicegate.kernel.clock import Clock
+from sluicegate.kernel.errors import ConfigurationError
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.kernel.telemetry import metrics
 from sluicegate.settings import GatewaySettings
@@ -51,33 +55,65 @@ def _tokens(
     identity: IdentityPolicy,
     clock: Clock,
 ) -> TokenVerifier | None:
-    """Verifies JWTs by the key set of `JWT_JWKS_URL`; in development by the local issuer's key."""
-    if config.jwt_jwks_url is not None:
-        endpoint = http.endpoint("GET", config.jwt_jwks_url)
-
-        async def fetch() -> bytes:
-            reply = await endpoint.send([], b"", connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
-            try:
-                body = await reply.read()
-            finally:
-                reply.close()
-            if reply.status != 200:
-                raise ConnectionError(f"the key set's server answered {reply.status}")
-            return body
-
+    """Verifies JWTs by the key set that settings or policy name; in development also by the local key."""
+    policy = token_policy(config, identity.tokens)
+    fetch: Fetch
+    if policy.jwks_url is not None:
+        fetch = _remote(http, policy.jwks_url)
+    elif policy.jwks_file is not None:
+        fetch = file(Path(policy.jwks_file))
+    elif policy.jwks is not None:
+        fetch = fixed(policy.jwks)
     elif config.embedded:
-        import json  # noqa: PLC0415 - only with local tokens
-
-        from sluicegate.identity.issuing import TokenIssuer, load_or_create_key  # noqa: PLC0415 - likewise
-
-        async def fetch() -> bytes:
-            key = await asyncio.to_thread(load_or_create_key, data / TOKEN_KEY_NAME)
-            issuer = TokenIssuer(key, roles, identity.tokens, clock)
-            return json.dumps(issuer.public_jwks()).encode()
-
+        fetch = _local(data, roles, policy, clock)
     else:
         return None
-    return TokenVerifier(KeySet(fetch, identity.tokens, clock), roles, identity.tokens, clock)
+    return TokenVerifier(KeySet(fetch, policy, clock), roles, policy, clock)
+
+
+def token_policy(config: GatewaySettings, policy: TokenPolicy) -> TokenPolicy:
+    """`policy` with what the environment says over it: JWT_JWKS_URL and JWT_AUDIENCE.
+
+    Raises:
+        ConfigurationError: the address is not one that keys may come from.
+    """
+    changes: dict[str, str | None] = {}
+    if config.jwt_audience is not None:
+        changes["audience"] = config.jwt_audience
+    if config.jwt_jwks_url is not None:
+        changes |= {"jwks_url": config.jwt_jwks_url, "jwks_file": None, "jwks": None}
+    try:
+        return TokenPolicy.model_validate({**dict(policy), **changes})
+    except ValidationError as error:
+        problems = "; ".join(detail["msg"] for detail in error.errors(include_url=False))
+        raise ConfigurationError(f"JWT_JWKS_URL or JWT_AUDIENCE: {problems}") from None
+
+
+def _remote(http: HttpClient, url: str) -> Fetch:
+    endpoint = http.endpoint("GET", url)
+
+    async def fetch() -> bytes:
+        reply = await endpoint.send([], b"", connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
+        try:
+            body = await reply.read()
+        finally:
+            reply.close()
+        if reply.status != 200:
+            raise ConnectionError(f"the key set's server answered {reply.status}")
+        return body
+
+    return fetch
+
+
+def _local(data: Path, roles: RolesPolicy, policy: TokenPolicy, clock: Clock) -> Fetch:
+    async def fetch() -> bytes:
+        # Imported here because cryptography takes long to import, and only local tokens need it.
+        from sluicegate.identity.issuing import TokenIssuer, load_or_create_key  # noqa: PLC0415
+
+        key = await asyncio.to_thread(load_or_create_key, data / TOKEN_KEY_NAME)
+        return json.dumps(TokenIssuer(key, roles, policy, clock).public_jwks()).encode()
+
+    return fetch
 
 
 class _SignIns(AttemptsObserver):

@@ -18,7 +18,7 @@ PRICES: dict[str, dict[str, str]] = {
     "an-small": {"input": "0.80", "output": "4.000001", "cached_input": "0.08", "cache_write": "1.00"},
     "an-large": {"input": "3.00", "output": "12.00", "cached_input": "0.30", "cache_write": "3.75"},
 }
-FALLBACKS = {"oa-small": ["oa-large", "an-small"], "an-small": ["an-large", "oa-small"]}
+FALLBACKS = {"oa-small": ["oa-large", "an-large"], "an-small": ["an-large", "oa-large"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ def _models(upstream: str) -> dict[str, Any]:
                 "kind": "openai",
                 "base_url": f"{upstream}/v1",
                 "dialects": ["openai.chat"],
+                "continuous_usage": True,
             },
             {
                 "name": "anthropic",

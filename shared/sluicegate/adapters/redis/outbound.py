@@ -19,7 +19,7 @@ class Commands(Protocol):
 
 
 class RedisOutboundLimits:
-    """`completions.pipeline.asking.OutboundLimits` over a script.
+    """`completions.pipeline.attempt.OutboundLimits` over a script.
 
     With Redis away nothing is held back: the provider enforces its limits itself, and its 429 is handled.
 

@@ -1,5 +1,7 @@
 """Watching an OpenAI chat stream go by."""
 
+import orjson
+
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.errors import stream_error
 from sluicegate.completions.openai_chat.usage import decode_usage
@@ -19,11 +21,11 @@ class ChatMeter:
 
     Chunks are looked at as bytes; only those with usage figures or an error in them are parsed. The
     chunk that has nothing but usage is kept back from a client that did not ask for it, since the
-    gateway asked for it. A provider's error event is forwarded as it came.
+    gateway asked for it; likewise figures in every chunk. A provider's error event is forwarded as it came.
     """
 
     __slots__ = (
-        "_events", "_garbled", "_include_usage", "_several",
+        "_bare", "_events", "_garbled", "_hide", "_include_usage", "_several",
         "failed", "finished", "produced_tokens", "usage",
     )  # fmt: skip
 
@@ -33,6 +35,8 @@ class ChatMeter:
         self.finished = False
         self.failed: SluicegateError | None = None
         self._include_usage = facts.include_usage
+        self._hide = facts.hide_running_usage
+        self._bare = b""
         self._several = facts.choices > 1
         self._events = EventSplitter()
         self._garbled = b""
@@ -44,10 +48,10 @@ class ChatMeter:
         if not done:
             return self._overflowed() if self._events.overflow else b""
         if done.find(b"\n\n") == len(done) - 2:  # one event to a read is by far the most frequent
-            return done if self._forwards(done) else self._garbled
+            return (self._bare or done) if self._forwards(done) else self._garbled
         events = done.split(b"\n\n")
-        kept = [event for event in events if not event or self._forwards(event)]
-        if len(kept) == len(events):
+        kept = [self._bare or event for event in events if not event or self._forwards(event)]
+        if len(kept) == len(events) and not self._hide:
             return done
         return b"\n\n".join(kept) + self._garbled
 
@@ -62,7 +66,8 @@ class ChatMeter:
         return rest + b"\n\n" if self._forwards(rest) else b""
 
     def _forwards(self, event: bytes) -> bool:
-        """Take note of one event; whether the client gets it."""
+        """Take note of one event; whether the client gets it, as `_bare` where that is not empty."""
+        self._bare = b""
         if self.finished or self.failed is not None:
             return False
         if not is_text(event):
@@ -113,6 +118,10 @@ class ChatMeter:
             return True
         self.usage = usage
         self.produced_tokens = usage.output_tokens
+        if self._hide and chunk.get("choices"):
+            del chunk["usage"]
+            self._bare = b"data: " + orjson.dumps(chunk) + event[len(event.rstrip(b"\n")) :]
+            return True
         return self._include_usage or bool(chunk.get("choices"))
 
     def _overflowed(self) -> bytes:

@@ -4,10 +4,11 @@
 `completion_tokens` includes reasoning.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sluicegate.completions.fields import whole
-from sluicegate.completions.types import Json
+from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.models import Usage
 
 
@@ -40,6 +41,19 @@ def decode_usage(figures: Any) -> Usage | None:
         output_tokens=output,
         reasoning_tokens=min(reasoning, output),
     )
+
+
+def with_running_usage(body: Json, facts: RequestFacts) -> tuple[Json, RequestFacts]:
+    """A stream's request that asks for figures in every chunk, and its facts.
+
+    `continuous_usage_stats` is vLLM's (https://docs.vllm.ai, OpenAI-compatible server) and is known to some
+    servers like it; OpenAI's own refuses it.
+    """
+    options: Json = body.get("stream_options") or {}
+    if options.get("continuous_usage_stats"):
+        return body, facts
+    asked = {**options, "continuous_usage_stats": True}
+    return {**body, "stream_options": asked}, replace(facts, hide_running_usage=True)
 
 
 def encode_usage(usage: Usage) -> Json:

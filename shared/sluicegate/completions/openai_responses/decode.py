@@ -90,7 +90,7 @@ def _turns(given: Any) -> list[Turn]:
     turns: list[Turn] = []
     for index, item in enumerate(given):
         path = f"input.{index}"
-        kind = item.get("type", "message")
+        kind = item.get("type") or "message"
         if kind in _OUTPUTS:
             result = ToolResult(item["call_id"], _parts(item["output"], f"{path}.output"))
             turns.append(Turn(Role.TOOL, [result], path))

@@ -1,5 +1,7 @@
 """From the canonical form to a response."""
 
+import orjson
+
 from sluicegate.completions.canonical import Part, Refusal, Response, Stop, Text, Thinking, ToolCall
 from sluicegate.completions.openai_responses.envelope import envelope, suffix
 from sluicegate.completions.openai_responses.events import empty_part, part_text, with_text
@@ -18,7 +20,7 @@ def encode_response(response: Response, requested_model: str, created: int, requ
     stop = choice.stop if choice is not None else Stop.END
     output = _output(parts, ending, summary=wants_summary(request))
     if stop is Stop.LENGTH and output:
-        _cut(output[-1])
+        _cut(output[-1], parts[-1])
     refused = any(isinstance(part, Refusal) for part in parts)
     return finished(answer, output, stop, response.usage or Usage(), refused=refused)
 
@@ -98,7 +100,20 @@ def call_item(call: ToolCall, ending: str, index: int, status: str = "completed"
     }
 
 
-def _cut(item: Json) -> None:
-    """Say of the last item that its end is missing."""
+def is_json(text: str) -> bool:
+    """Whether `text` is JSON, so that nothing of a call's arguments is missing."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _cut(item: Json, part: Part) -> None:
+    """Say of the last item, made of `part`, that its end is missing; a call with all its JSON is whole."""
+    if item["type"] == "function_call" and isinstance(part, ToolCall):
+        item["arguments"] = part.arguments
+        if is_json(part.arguments):
+            return
     if "status" in item:
         item["status"] = "incomplete"

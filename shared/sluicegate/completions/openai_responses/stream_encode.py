@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import orjson
-
 from sluicegate.completions.canonical import Stop, Thinking, ToolCall
 from sluicegate.completions.canonical_stream import (
     CallDelta,
@@ -19,7 +17,7 @@ from sluicegate.completions.canonical_stream import (
     ThinkingSigned,
     UsageSaid,
 )
-from sluicegate.completions.openai_responses.encode import call_item, finished, item_id, message_item
+from sluicegate.completions.openai_responses.encode import call_item, finished, is_json, item_id, message_item
 from sluicegate.completions.openai_responses.envelope import envelope, suffix
 from sluicegate.completions.openai_responses.events import EventWriter, ItemWriter, empty_part, with_text
 from sluicegate.completions.openai_responses.reasoning import part_type, reasoning_item, seal, wants_summary
@@ -167,7 +165,7 @@ class ResponseStreamEncoder:
         out = b""
         for index, call in list(self._calls.items()):
             text = "".join(call.pieces)
-            complete = _is_json(text)
+            complete = is_json(text)
             if complete_only and not complete:
                 continue
             del self._calls[index]
@@ -202,11 +200,3 @@ def _end_part(opened: _Open) -> bytes:
     opened.pieces.clear()
     opened.part = ""
     return out
-
-
-def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True

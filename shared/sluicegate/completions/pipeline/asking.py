@@ -4,78 +4,32 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import fields, replace
 
-import orjson
-
+from sluicegate.completions.pipeline.attempt import Attempt, AttemptFailedError, Opened, Whole
 from sluicegate.completions.pipeline.completion import Completion
-from sluicegate.completions.provider_errors import provider_error
-from sluicegate.completions.types import (
-    Codec,
-    Json,
-    Provider,
-    StreamMeter,
-    Translator,
-    UpstreamCall,
-    UpstreamFailure,
-    UpstreamReply,
-)
-from sluicegate.kernel.errors import (
-    OverloadedError,
-    RateLimitedError,
-    SluicegateError,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
-from sluicegate.kernel.models import Dialect
-from sluicegate.kernel.telemetry.metrics import TALLIES
+from sluicegate.completions.pipeline.settlement import charge_try
+from sluicegate.kernel.errors import OverloadedError, SluicegateError
+from sluicegate.kernel.models import Usage
 from sluicegate.routing.model_health import Trial
 from sluicegate.routing.retry import (
     AttemptState,
-    FailureKind,
     Fallback,
     GiveUp,
     Outcome,
     Retry,
     RetryBudget,
+    hedge_after,
     next_step,
 )
 from sluicegate.routing.service import Router
 
 log = logging.getLogger(__name__)
 
-MAX_RETRY_AFTER_S = 3_600.0
-_CLIENTS_FAULT = frozenset({400, 413, 422})
 _RESTING = "the model has failed repeatedly and is left alone for a moment"
-
-
-@dataclass(slots=True)
-class Whole:
-    """A whole answer in the client's dialect, as bytes and parsed."""
-
-    body: bytes
-    parsed: Json
-
-
-@dataclass(slots=True)
-class Opened:
-    """A stream whose first bytes have come. `first` are the bytes to forward already."""
-
-    reply: UpstreamReply
-    chunks: AsyncIterator[bytes]
-    meter: StreamMeter
-    first: bytes
-
-
-class AttemptFailedError(Exception):
-    """One try failed before anything went to the client. `error` is what to tell it in the end."""
-
-    def __init__(self, outcome: Outcome, error: SluicegateError) -> None:
-        super().__init__(error.message)
-        self.outcome = outcome
-        self.error = error
+_REMEMBERED_HEDGES = 1_000
 
 
 class FallBackError(Exception):
@@ -86,44 +40,39 @@ class FallBackError(Exception):
         self.error = error
 
 
-class OutboundLimits(Protocol):
-    """What providers allow us: requests and tokens per minute, all instances together."""
-
-    async def take(self, provider: str, tokens: int) -> float:
-        """Take one request with about `tokens` tokens. Seconds to wait before asking again; 0.0: taken."""
-        ...
-
-
 class Asker:
     """Asks the candidates of a completion's plan.
 
     Args:
-        providers: by the name that the catalogue gives them.
-        codecs: by dialect, to prepare bodies.
-        translator: the translator from a client's dialect to a provider's.
-        outbound: asked before each try; None where no provider is limited.
-        change_model: called before asking another candidate; moves the hold to its price and counters.
+        change_model: moves a completion's hold to the price and counters of its plan's nth candidate,
+            before that is asked; False: the budgets do not pay it.
+        hold_twin: the same for a hedge, which holds money beside the first model's hold.
+        forfeit: charges the hold of the one that a hedge was faster than.
+        hold_again: after a try that was charged, makes room in the hold for another at the same model;
+            False: the budgets do not pay it.
     """
 
     def __init__(
         self,
-        providers: Mapping[str, Provider],
-        codecs: Mapping[Dialect, Codec],
-        translator: Callable[[Dialect, Dialect], Translator],
+        attempt: Attempt,
         router: Router,
+        *,
         change_model: Callable[[Completion, int], Awaitable[bool]],
-        outbound: OutboundLimits | None,
+        hold_twin: Callable[[Completion, int], Awaitable[bool]],
+        forfeit: Callable[[Completion], Awaitable[None]],
+        hold_again: Callable[[Completion, Usage], Awaitable[bool]],
     ) -> None:
-        self._providers = providers
-        self._codecs = codecs
-        self._translator = translator
+        self._attempt = attempt
         self._router = router
         self._change_model = change_model
-        self._outbound = outbound
+        self._hold_twin = hold_twin
+        self._forfeit = forfeit
+        self._hold_again = hold_again
         self._deadlines = router.policy.deadlines
         retry = router.policy.retry
         self._budget = RetryBudget(retry.budget_ratio, retry.budget_minimum, retry.budget_window_s)
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
+        self._hedged: deque[bool] = deque(maxlen=_REMEMBERED_HEDGES)
 
     async def ask(self, completion: Completion) -> Whole | Opened:
         """The first answer that is one.
@@ -137,6 +86,8 @@ class Asker:
         while True:
             trial = self._router.begin(completion.model.id)
             try:
+                if trial is not None and self._router.policy.hedge.enabled and index == 0:
+                    return await self._ask_hedged(completion, trial, deadline)
                 if trial is not None:
                     return await self._ask_model(completion, trial, index, deadline)
                 error: SluicegateError = OverloadedError(_RESTING, retry_after=1)
@@ -160,15 +111,20 @@ class Asker:
         while True:
             tries += 1
             try:
-                return await self._try(completion, trial, deadline)
+                return await self._attempt.make(completion, trial, deadline)
             except AttemptFailedError as failure:
                 completion.error = failure.error.code
+                used = failure.used
+                if used is not None:
+                    charge_try(completion, used)
                 step = self._next_step(completion, failure.outcome, tries, index, deadline)
                 error = failure.error
             if isinstance(step, GiveUp):
                 raise error
             if not isinstance(step, Retry):
                 raise FallBackError(error)
+            if used is not None and not await self._hold_again(completion, used):
+                raise error
             self._budget.withdraw(time.monotonic())
             await asyncio.sleep(step.delay_s)
 
@@ -202,174 +158,90 @@ class Asker:
                 return following
         raise error from None
 
-    async def _try(self, completion: Completion, trial: Trial, deadline: float) -> Whole | Opened:
-        model, inbound = completion.model, completion.inbound
-        provider = self._providers[model.provider]
-        spoken = provider.spoken(model.upstream)
-        dialect = inbound.dialect if inbound.dialect in spoken else spoken[0]
-        translator = None
-        body = completion.body
-        if dialect is not inbound.dialect:
-            translator = self._translator(inbound.dialect, dialect)
-            body = translator.request(body)
-        deadlines = self._deadlines
-        if self._outbound is not None:
-            await self._wait_for_turn(self._outbound, provider, completion, deadline)
-        left = deadline - time.perf_counter()
-        if left <= 0:
-            raise _timed_out("deadline", sent=False)
-        span = None
-        headers = inbound.forward
-        if completion.span is not None:
-            span = completion.span.child(
-                f"chat {model.upstream}",
-                {"gen_ai.system": provider.kind, "gen_ai.request.model": model.upstream},
-            )
-            headers = [*headers, *span.headers()]
-        call = UpstreamCall(
-            request_id=inbound.request_id,
-            dialect=dialect,
-            model=model.upstream,
-            body=self._codecs[dialect].prepare(body, model.upstream, completion.cap or None),
-            stream=completion.facts.stream,
-            first_byte_s=min(deadlines.first_byte_s, left),
-            idle_s=deadlines.idle_s,
-            total_s=left,
-            headers=headers,
-        )
-        completion.attempts += 1
-        completion.provider = provider.name
-        begun = time.perf_counter()
+    async def _ask_hedged(self, completion: Completion, trial: Trial, deadline: float) -> Whole | Opened:
+        """Ask the first candidate and, when it stays silent for long, the second beside it.
+
+        The faster one answers. What the slower one may have produced cannot be known: it is charged at
+        its held amount, flagged estimated.
+        """
+        ratio = sum(self._hedged) / len(self._hedged) if self._hedged else 0.0
+        others, left = len(completion.plan.candidates) - 1, deadline - time.perf_counter()
+        after_s = hedge_after(self._router.policy.hedge, ratio, others, left)
+        self._hedged.append(False)
+        if after_s is None:
+            return await self._ask_model(completion, trial, 0, deadline)
+        first = asyncio.ensure_future(self._ask_model(completion, trial, 0, deadline))
+        second: asyncio.Future[Whole | Opened] | None = None
+        twin_trial: Trial | None = None
         try:
-            if call.stream:
-                answer: Whole | Opened = await self._open(completion, provider, call, translator)
-            else:
-                answer = await self._whole(completion, provider, call, translator)
-        except AttemptFailedError as failure:
-            outcome = failure.outcome
-            # A client's mistake says nothing about the provider's health.
-            if outcome.kind != "status" or outcome.status not in _CLIENTS_FAULT:
-                self._router.report(trial, ok=False, kind=str(outcome.status or outcome.kind))
-            TALLIES.attempt(provider.name, model.id, outcome.kind)
-            if span is not None:
-                span.end({}, error=failure.error.code)
-            raise
-        self._router.report(trial, ok=True, latency_s=time.perf_counter() - begun)
-        TALLIES.attempt(provider.name, model.id, "ok")
-        if span is not None:
-            span.end({"gen_ai.response.model": model.upstream})
+            await asyncio.wait({first}, timeout=after_s)
+            twin = replace(
+                completion, grant=None, usage=Usage(), spent=Usage(), spent_nano=0, attempts=0, span=None
+            )
+            if first.done() or not await self._hold_twin(twin, 1):
+                return await first
+            twin_trial = self._router.begin(twin.model.id)
+            if twin_trial is None:
+                await self._forfeit(twin)
+                return await first
+            self._hedged[-1] = True
+            second = asyncio.ensure_future(self._ask_model(twin, twin_trial, 1, deadline))
+            await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+            if first.done() and first.exception() is None:
+                await self._leave(twin, second)
+                return first.result()
+            if not second.done() or second.exception() is not None:
+                return await self._either(completion, twin, first, second)
+            return await self._take_over(completion, twin, first, second)
+        finally:
+            for task in (first, second):
+                if task is not None and not task.done():
+                    task.cancel()
+            if twin_trial is not None:
+                self._router.end(twin_trial)
+
+    async def _either(
+        self,
+        completion: Completion,
+        twin: Completion,
+        first: "asyncio.Future[Whole | Opened]",
+        second: "asyncio.Future[Whole | Opened]",
+    ) -> Whole | Opened:
+        """One of the two has failed: the other decides. Both failed: the first one's failure counts."""
+        try:
+            answer = await first
+        except (FallBackError, SluicegateError) as error:
+            try:
+                await second
+            except (FallBackError, SluicegateError):
+                await self._forfeit(twin)
+                raise (error.error if isinstance(error, FallBackError) else error) from None
+            return await self._take_over(completion, twin, first, second)
+        await self._leave(twin, second)
         return answer
 
-    async def _wait_for_turn(
-        self, outbound: OutboundLimits, provider: Provider, completion: Completion, deadline: float
-    ) -> None:
-        """Wait for the provider's rate limit, if that is short; else fail as the provider would."""
-        tokens = completion.facts.input_estimate + completion.cap * completion.facts.choices
-        longest = min(self._router.policy.retry.max_retry_after_s, deadline - time.perf_counter())
-        waited = 0.0
-        while (wait := await outbound.take(provider.name, tokens)) > 0:
-            waited += wait
-            if waited > longest:
-                error = RateLimitedError(
-                    f"what {provider.name} allows this gateway per minute is used up", retry_after=wait
-                )
-                raise AttemptFailedError(Outcome("status", 429, wait), error)
-            await asyncio.sleep(wait)
+    async def _take_over(
+        self,
+        completion: Completion,
+        twin: Completion,
+        first: "asyncio.Future[Whole | Opened]",
+        second: "asyncio.Future[Whole | Opened]",
+    ) -> Whole | Opened:
+        """The second was faster: `completion` goes on as its twin."""
+        slower = replace(completion)
+        for each in fields(completion):
+            setattr(completion, each.name, getattr(twin, each.name))
+        completion.attempts += slower.attempts
+        completion.span = slower.span
+        await self._leave(slower, first)
+        return second.result()
 
-    async def _send(self, provider: Provider, call: UpstreamCall) -> UpstreamReply:
-        try:
-            reply = await provider.send(call)
-        except UpstreamFailure as failure:
-            raise _failed(failure) from None
-        if reply.status < 300:
-            return reply
-        try:
-            body = await reply.read()
-        except UpstreamFailure:
-            body = b""  # the status alone says enough
-        finally:
-            reply.close()
-        outcome = Outcome("status", reply.status, _retry_after(reply.headers.get(b"retry-after")))
-        error = provider_error(reply.status, body)
-        if error.retry_after is None:
-            error.retry_after = outcome.retry_after_s
-        raise AttemptFailedError(outcome, error)
-
-    async def _whole(
-        self, completion: Completion, provider: Provider, call: UpstreamCall, translator: Translator | None
-    ) -> Whole:
-        reply = await self._send(provider, call)
-        try:
-            raw = await reply.read()
-        except UpstreamFailure as failure:
-            raise _failed(failure) from None
-        finally:
-            reply.close()
-        try:
-            parsed = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            raise AttemptFailedError(Outcome("broken"), UpstreamError("the provider's answer is not JSON"))
-        usage = self._codecs[call.dialect].usage(parsed)
-        if usage is not None:
-            completion.usage = usage
-        else:
-            completion.estimated = True
-        if translator is not None:
-            parsed = translator.response(parsed, completion.model.id)
-            raw = orjson.dumps(parsed)
-        return Whole(raw, parsed)
-
-    async def _open(
-        self, completion: Completion, provider: Provider, call: UpstreamCall, translator: Translator | None
-    ) -> Opened:
-        reply = await self._send(provider, call)
-        facts = completion.facts
-        meter = completion.codec.meter(facts) if translator is None else translator.stream(facts)
-        chunks = reply.chunks()
-        try:
-            first = await _first_bytes(chunks, meter)
-        except UpstreamFailure as failure:
-            reply.close()
-            raise _failed(failure) from None
-        except BaseException:
-            reply.close()
-            raise
-        completion.first_byte_at = time.perf_counter()
-        return Opened(reply, chunks, meter, first)
-
-
-async def _first_bytes(chunks: AsyncIterator[bytes], meter: StreamMeter) -> bytes:
-    """The first bytes to forward; until they come, a failing stream can still be asked elsewhere."""
-    async for chunk in chunks:
-        first = meter.feed(chunk)
-        if meter.failed is not None and not meter.produced_tokens:
-            outcome = Outcome("status", meter.failed.status, meter.failed.retry_after)
-            raise AttemptFailedError(outcome, meter.failed)
-        if first or meter.finished:
-            return first
-    raise AttemptFailedError(Outcome("broken"), UpstreamError("the provider's stream ended before it began"))
-
-
-def _failed(failure: UpstreamFailure) -> AttemptFailedError:
-    if failure.timeout:
-        return _timed_out(failure.phase, sent=failure.sent)
-    kind: FailureKind = "broken" if failure.sent else "connect"
-    return AttemptFailedError(
-        Outcome(kind), UpstreamError(f"the provider could not be reached ({failure.phase})")
-    )
-
-
-def _timed_out(phase: str, *, sent: bool) -> AttemptFailedError:
-    return AttemptFailedError(
-        Outcome("timeout" if sent else "connect"),
-        UpstreamTimeoutError(f"the provider did not answer in time ({phase})"),
-    )
-
-
-def _retry_after(value: bytes | None) -> float | None:
-    """Seconds of a `retry-after` header given in seconds; a date or nonsense counts as absent."""
-    if value is None or not value.strip().isdigit() or len(value) > 8:
-        return None
-    return min(float(value), MAX_RETRY_AFTER_S)
+    async def _leave(self, loser: Completion, asked: "asyncio.Future[Whole | Opened]") -> None:
+        """Stop asking for `loser` and settle what that may have cost."""
+        asked.cancel()
+        await asyncio.wait({asked})
+        if not asked.cancelled() and asked.exception() is None:
+            answer = asked.result()
+            if isinstance(answer, Opened):
+                answer.reply.close()
+        await self._forfeit(loser)

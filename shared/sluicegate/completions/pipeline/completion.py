@@ -37,7 +37,11 @@ class Inbound:
 
 @dataclass(slots=True)
 class Completion:
-    """What is known of a request so far. One task owns it; it is never shared."""
+    """What is known of a request so far. One task owns it; it is never shared.
+
+    `usage` is the answer's. `spent` and `spent_nano` are what tries used that gave no answer in the end:
+    their providers had begun to answer, and bill for it.
+    """
 
     inbound: Inbound
     codec: Codec
@@ -50,8 +54,9 @@ class Completion:
     grant: Grant | None = None
     cap: int = 0
     attempts: int = 0
-    spent_nano: int = 0
     usage: Usage = field(default_factory=Usage)
+    spent: Usage = field(default_factory=Usage)
+    spent_nano: int = 0
     estimated: bool = False
     first_byte_at: float | None = None
     provider: str = ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,17 +11,18 @@ from sluicegate.admission.service import AdmissionService
 from sluicegate.admission.types import Ask, Grant, Subject
 from sluicegate.completions.body import parse_body
 from sluicegate.completions.limits import RequestLimits
-from sluicegate.completions.pipeline.asking import Asker, Opened, OutboundLimits, Whole
+from sluicegate.completions.pipeline.asking import Asker
+from sluicegate.completions.pipeline.attempt import Attempt, Opened, OutboundLimits, Whole
 from sluicegate.completions.pipeline.completion import Completion, Inbound
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.relay import Relay
 from sluicegate.completions.pipeline.reuse import Reuse
-from sluicegate.completions.pipeline.settlement import give_back, settle
+from sluicegate.completions.pipeline.settlement import give_back, settle, settle_amount
 from sluicegate.completions.pipeline.sizing import affordable_cap, size
 from sluicegate.completions.types import Answer, Codec, Provider, RequestFacts, Translator
 from sluicegate.kernel.errors import BudgetExceededError, PermissionDeniedError, SluicegateError
-from sluicegate.kernel.models import Dialect, Model
+from sluicegate.kernel.models import Dialect, Model, Usage
 from sluicegate.kernel.telemetry.tracing import Tracing
 from sluicegate.routing.service import Router
 from sluicegate.routing.types import RouteQuery
@@ -39,6 +41,7 @@ class CompletionPipeline:
         stand_ins: providers that answer in place of those of the same name that are not ready.
         outbound: what providers allow us per minute; None: not limited.
         debug: whether callers may ask how their model was chosen.
+        running_usage: providers, by name, that can be asked for figures in every chunk of a stream.
         tracing: None where traces are off.
     """
 
@@ -56,6 +59,7 @@ class CompletionPipeline:
         stand_ins: Mapping[str, Provider] | None = None,
         outbound: OutboundLimits | None = None,
         debug: bool = False,
+        running_usage: frozenset[str] = frozenset(),
         tracing: Tracing | None = None,
     ) -> None:
         self._codecs = codecs
@@ -75,7 +79,12 @@ class CompletionPipeline:
             name: reason for name, reason in self._unready.items() if name not in stand_ins
         }
         self._asker = Asker(
-            {**providers, **stand_ins}, codecs, translator, router, self._change_model, outbound
+            Attempt({**providers, **stand_ins}, codecs, translator, router, outbound, running_usage),
+            router,
+            change_model=self._change_model,
+            hold_twin=self._hold_model,
+            forfeit=self._forfeit,
+            hold_again=self._hold_again,
         )
         self._relay = Relay(admission, policy)
 
@@ -192,16 +201,20 @@ class CompletionPipeline:
         return self._streamed(completion, answer)
 
     async def _admit(self, completion: Completion, *, count: bool) -> Grant:
-        """Hold money for the present model. `count` False: a further model of the same request."""
+        """Hold money for the present model. `count` False: a further model of the same request.
+
+        What tries have used already is held too: it will be charged with the rest.
+        """
         inbound, wanted = completion.inbound, completion.size
+        nano, tokens = completion.spent_nano, completion.spent.total_tokens
         return await self._admission.admit(
             Ask(
                 request_id=inbound.request_id,
                 subject=completion.subject,
-                want_nano=wanted.want_nano,
-                floor_nano=wanted.floor_nano,
-                tokens=wanted.tokens,
-                floor_tokens=wanted.floor_tokens,
+                want_nano=nano + wanted.want_nano,
+                floor_nano=nano + wanted.floor_nano,
+                tokens=tokens + wanted.tokens,
+                floor_tokens=tokens + wanted.floor_tokens,
                 max_cost_nano=inbound.controls.max_cost_nano,
                 count=count,
             )
@@ -212,39 +225,70 @@ class CompletionPipeline:
         grant, wanted = completion.grant, completion.size
         if grant is None or not wanted.cap:
             return
-        nano, facts = grant.held_nano, completion.facts
+        nano, facts = grant.held_nano - completion.spent_nano, completion.facts
         if not wanted.sliced:
-            allowed = (grant.held_tokens - wanted.input_bound) // facts.choices
+            tokens = grant.held_tokens - completion.spent.total_tokens
+            allowed = (tokens - wanted.input_bound) // facts.choices
             completion.cap = min(affordable_cap(completion.model, facts, wanted, nano), allowed)
         elif grant.remaining_nano is None:
             completion.cap = wanted.cap
         else:
             nano += grant.remaining_nano
             limit = completion.inbound.controls.max_cost_nano
-            nano = nano if limit is None else min(nano, limit)
+            nano = nano if limit is None else min(nano, limit - completion.spent_nano)
             completion.cap = affordable_cap(completion.model, facts, wanted, nano)
         if completion.cap < 1:
             raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
 
+    async def _hold_again(self, completion: Completion, used: Usage) -> bool:
+        """Add to the hold what a try at the present model used, or make do with what is left of it."""
+        grant, limit = completion.grant, completion.inbound.controls.max_cost_nano
+        if grant is None:
+            return True
+        nano = completion.model.prices.cost(used)
+        try:
+            within = limit is None or grant.held_nano + nano <= limit
+            if not (within and await self._admission.grow(grant, nano, used.total_tokens)):
+                self._clamp(completion)
+        except SluicegateError:
+            return False
+        return True
+
     async def _change_model(self, completion: Completion, index: int) -> bool:
         """Move the hold to candidate `index`: first the new one, then the old one back."""
-        old, held = completion.model, completion.grant
-        model = completion.plan.candidates[index].model
-        completion.model = model
-        completion.size = self._size(model, completion.facts)
-        before = completion.subject
-        completion.subject = _with_model(before, model.id)
-        try:
-            grant = await self._admit(completion, count=False)
-        except SluicegateError:
-            completion.model, completion.subject = old, before
-            completion.size = self._size(old, completion.facts)
+        held = completion.grant
+        if not await self._hold_model(completion, index):
             return False
         if held is not None:
             await self._admission.release(held)
-        completion.grant = grant
-        self._clamp(completion)
         return True
+
+    async def _hold_model(self, completion: Completion, index: int) -> bool:
+        """Make candidate `index` the completion's model, with a hold at its price; or change nothing."""
+        before = (completion.model, completion.subject, completion.size, completion.grant, completion.cap)
+        model = completion.plan.candidates[index].model
+        completion.model = model
+        completion.size = self._size(model, completion.facts)
+        completion.subject = replace(completion.subject, model=model.id)
+        taken: Grant | None = None
+        try:
+            taken = completion.grant = await self._admit(completion, count=False)
+            self._clamp(completion)
+        except SluicegateError:
+            completion.model, completion.subject, completion.size, completion.grant, completion.cap = before
+            if taken is not None:
+                await self._admission.release(taken)
+            return False
+        return True
+
+    async def _forfeit(self, loser: Completion) -> None:
+        """Charge one that a hedge was faster than: all it held if it was asked, nothing if it was not."""
+        loser.inbound = replace(loser.inbound, request_id=f"{loser.inbound.request_id}.hedge")
+        if loser.attempts and loser.grant is not None and loser.error is None:
+            loser.estimated, loser.outcome = True, "aborted"
+            await settle_amount(self._admission, loser, loser.grant.held_nano)
+        else:
+            await give_back(self._admission, loser, "failure", None)
 
     async def _whole(self, completion: Completion, answer: Whole) -> Answer:
         completion.outcome, completion.error = "success", None
@@ -298,21 +342,6 @@ def _collect(value: Any, texts: list[str], limit: int) -> None:
             _collect(item, texts, limit)
     elif isinstance(value, Mapping):
         _collect(value.get("content", value.get("text")), texts, limit)
-
-
-def _with_model(subject: Subject, model: str) -> Subject:
-    return Subject(
-        tenant=subject.tenant,
-        workspace=subject.workspace,
-        user=subject.user,
-        key=subject.key,
-        model=model,
-        agent=subject.agent,
-        mission=subject.mission,
-        tools=subject.tools,
-        plan=subject.plan,
-        timezone=subject.timezone,
-    )
 
 
 def _end_span(completion: Completion, error: str | None) -> None:

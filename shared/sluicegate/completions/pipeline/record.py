@@ -20,6 +20,8 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
     Its id is the request id, so that however often it is delivered, it is applied once.
     """
     inbound, subject, usage = completion.inbound, completion.subject, completion.usage
+    if completion.spent_nano:
+        usage = usage.plus(completion.spent)
     at = time.time() if now is None else now
     grant = completion.grant
     first = completion.first_byte_at
@@ -80,8 +82,8 @@ def count(completion: Completion, cache: str) -> None:
     if ACCESS.enabled:
         ACCESS.write(_access_entry(completion, cache))
     if cache == "none":
-        tally.input_tokens += completion.usage.prompt_tokens
-        tally.output_tokens += completion.usage.output_tokens
+        tally.input_tokens += completion.usage.prompt_tokens + completion.spent.prompt_tokens
+        tally.output_tokens += completion.usage.output_tokens + completion.spent.output_tokens
         tally.cost_nano += completion.cost_nano
         if completion.estimated:
             ESTIMATED.inc()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from sluicegate.admission.service import AdmissionService
-from sluicegate.completions.pipeline.asking import Opened
+from sluicegate.completions.pipeline.attempt import Opened
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.settlement import settle, take_usage
@@ -97,7 +97,8 @@ class Relay:
         if grant is None:
             return True
         prices, facts = completion.model.prices, completion.facts
-        paid = prices.affordable_output(grant.held_nano, completion.size.input_bound, facts.images)
+        held = grant.held_nano - completion.spent_nano
+        paid = prices.affordable_output(held, completion.size.input_bound, facts.images)
         ahead = self._policy.stream_slice_tokens // 2
         if paid is None or produced + ahead <= paid or paid >= completion.cap * facts.choices:
             return True

@@ -3,7 +3,7 @@
 from sluicegate.admission.service import AdmissionService
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.record import count, usage_event
-from sluicegate.completions.types import StreamMeter
+from sluicegate.completions.types import RequestFacts, StreamMeter
 from sluicegate.kernel.errors import SluicegateError
 from sluicegate.kernel.models import Usage
 from sluicegate.ledger.usage import Outcome
@@ -11,47 +11,58 @@ from sluicegate.ledger.usage import Outcome
 
 async def settle(admission: AdmissionService, completion: Completion) -> None:
     """Charge `completion` for the usage it has, and record it. Does nothing the second time."""
+    nano = completion.spent_nano + completion.model.prices.cost(completion.usage)
+    await settle_amount(admission, completion, nano)
+
+
+async def settle_amount(admission: AdmissionService, completion: Completion, nano: int) -> None:
+    """Charge `completion` `nano` nano-dollars, and record it. Does nothing the second time."""
     grant = completion.grant
     if grant is None or completion.settled:
         return
     completion.settled = True
-    completion.cost_nano = completion.spent_nano + completion.model.prices.cost(completion.usage)
+    completion.cost_nano = nano
     event = usage_event(completion, "none")
     count(completion, "none")
-    await admission.settle(grant, completion.cost_nano, completion.usage.total_tokens, event)
+    tokens = completion.spent.total_tokens + completion.usage.total_tokens
+    await admission.settle(grant, nano, tokens, event)
 
 
 async def give_back(
     admission: AdmissionService, completion: Completion, outcome: Outcome, error: SluicegateError | None
 ) -> None:
-    """Nothing was produced: release the hold and record the failure. Does nothing the second time."""
-    grant = completion.grant
-    if grant is None or completion.settled:
+    """There is no answer: release the hold, less what tries used, and record the failure. Once."""
+    if completion.grant is None or completion.settled:
         return
-    completion.settled = True
     completion.outcome = outcome
     completion.error = error.code if error is not None else completion.error
-    completion.cost_nano = completion.spent_nano
     completion.usage = Usage()
-    event = usage_event(completion, "none")
-    count(completion, "none")
-    if completion.cost_nano:
-        await admission.settle(grant, completion.cost_nano, 0, event)
-    else:
-        await admission.release(grant, event)
+    await settle_amount(admission, completion, completion.spent_nano)
+
+
+def charge_try(completion: Completion, used: Usage) -> None:
+    """Charge a try at the present model that failed after its provider had begun to answer.
+
+    It is an estimate: the provider never said what it will bill.
+    """
+    completion.spent = completion.spent.plus(used)
+    completion.spent_nano += completion.model.prices.cost(used)
+    completion.estimated = True
 
 
 def take_usage(completion: Completion, meter: StreamMeter) -> None:
     """The usage of a stream: the provider's own figures, or what was counted, marked as estimated."""
+    completion.usage = used_so_far(completion.facts, meter)
+    if meter.usage is None or not meter.finished:
+        completion.estimated = True
+
+
+def used_so_far(facts: RequestFacts, meter: StreamMeter) -> Usage:
+    """What a stream has used: as its provider said, and as was counted where that is silent or older."""
     usage = meter.usage
-    if usage is not None:
-        completion.usage = usage
-        if meter.finished:
-            return
+    if usage is None:
+        return Usage(input_tokens=facts.input_estimate, output_tokens=meter.produced_tokens)
+    if not meter.finished:
         # Figures said before the end (Anthropic's message_start) lack what came after them.
         usage.output_tokens = max(usage.output_tokens, meter.produced_tokens)
-    else:
-        completion.usage = Usage(
-            input_tokens=completion.facts.input_estimate, output_tokens=meter.produced_tokens
-        )
-    completion.estimated = True
+    return usage

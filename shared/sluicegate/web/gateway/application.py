@@ -28,7 +28,7 @@ from sluicegate.web.gateway.errors import UnexpectedError, dialect_of, respond_e
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Page = Callable[[Exchange], Awaitable[Answer]]
 
 COMPLETION_PATHS: Mapping[str, Dialect] = {
     "/v1/chat/completions": Dialect.OPENAI_CHAT,
@@ -60,7 +60,7 @@ class GatewayApplication:
         pipeline: CompletionPipeline,
         authenticator: Authenticator,
         codecs: Mapping[Dialect, Codec],
-        pages: Mapping[str, Handler],
+        pages: Mapping[str, Page],
         limits: GatewayLimits,
         cors: Cors,
         forwarded: frozenset[bytes],
@@ -168,7 +168,8 @@ class GatewayApplication:
                 raise NotFoundError(f"there is nothing at {exchange.path[:200]}")  # noqa: TRY301 - as above
             if exchange.method not in {"GET", "HEAD"}:
                 raise MethodNotAllowedError(f"{exchange.path[:200]} takes GET")  # noqa: TRY301 - as above
-            await page(exchange)
+            answer = await page(exchange)
+            await exchange.respond(answer.status, answer.headers + extra, answer.body)
         except SluicegateError as error:
             await respond_error(exchange, error, codec, request_id, extra)
         except Exception:

@@ -5,14 +5,22 @@ from collections.abc import Iterable
 from sluicegate.web.exchange import Headers
 
 _ALLOWED_HEADERS = (
-    b"authorization, content-type, x-api-key, anthropic-version, anthropic-beta, idempotency-key, prefer, "
-    b"traceparent, x-sluicegate-workspace, x-sluicegate-mission, x-sluicegate-agent, x-sluicegate-task, "
-    b"x-sluicegate-quality, x-sluicegate-max-cost-usd, x-sluicegate-priority, x-sluicegate-cache, "
-    b"x-sluicegate-approval"
+    b"authorization, content-type, x-api-key, anthropic-version, anthropic-beta, openai-beta, "
+    b"idempotency-key, prefer, traceparent, x-sluicegate-workspace, x-sluicegate-mission, "
+    b"x-sluicegate-agent, x-sluicegate-task, x-sluicegate-quality, x-sluicegate-max-cost-usd, "
+    b"x-sluicegate-priority, x-sluicegate-cache, x-sluicegate-approval, x-sluicegate-strategy, "
+    b"x-sluicegate-debug, "
+    # What the vendors' SDKs send of their own accord from a browser.
+    b"openai-organization, openai-project, anthropic-dangerous-direct-browser-access, x-stainless-arch, "
+    b"x-stainless-async, x-stainless-helper, x-stainless-helper-method, x-stainless-lang, x-stainless-os, "
+    b"x-stainless-package-version, x-stainless-poll-helper, x-stainless-retry-count, x-stainless-runtime, "
+    b"x-stainless-runtime-version, x-stainless-timeout"
 )
 _EXPOSED_HEADERS = (
     b"x-sluicegate-request-id, x-sluicegate-model, x-sluicegate-provider, x-sluicegate-cost-usd, "
-    b"x-sluicegate-cache, x-sluicegate-budget-remaining-usd, retry-after"
+    b"x-sluicegate-cache, x-sluicegate-budget-remaining-usd, x-sluicegate-debug, retry-after, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
 MAX_AGE_S = b"600"
 

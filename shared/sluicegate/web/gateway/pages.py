@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from sluicegate.completions.types import Answer
 from sluicegate.identity.principal import Principal
 from sluicegate.kernel.errors import ModelNotFoundError
 from sluicegate.kernel.models import Model
@@ -21,7 +22,7 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Pages:
-    """Handlers of the gateway's GET routes.
+    """The answers of the gateway's GET routes.
 
     Args:
         checks: by the name of a dependency; each returns what is wrong with it, or None.
@@ -36,26 +37,26 @@ class Pages:
         self._version = version
         self._openapi = b""
 
-    async def healthz(self, exchange: Exchange) -> None:
+    async def healthz(self, _exchange: Exchange) -> Answer:
         """Alive: the process answers. Never looks at a dependency, so that none can have it restarted."""
-        await exchange.respond(200, [JSON], orjson.dumps({"status": "ok", "version": self._version}))
+        return Answer(200, [JSON], orjson.dumps({"status": "ok", "version": self._version}))
 
-    async def readyz(self, exchange: Exchange) -> None:
+    async def readyz(self, _exchange: Exchange) -> Answer:
         """Ready: every dependency answers; 503 with what is wrong otherwise."""
         problems = {name: await check() for name, check in self._checks.items()}
         failing = {name: problem for name, problem in problems.items() if problem is not None}
         body = {"status": "unavailable" if failing else "ready", "problems": failing}
-        await exchange.respond(503 if failing else 200, [JSON], orjson.dumps(body))
+        return Answer(503 if failing else 200, [JSON], orjson.dumps(body))
 
-    async def metrics(self, exchange: Exchange) -> None:
+    async def metrics(self, _exchange: Exchange) -> Answer:
         """Prometheus metrics."""
-        await exchange.respond(200, [(b"content-type", metrics.CONTENT_TYPE.encode())], metrics.exposition())
+        return Answer(200, [(b"content-type", metrics.CONTENT_TYPE.encode())], metrics.exposition())
 
-    async def openapi(self, exchange: Exchange) -> None:
+    async def openapi(self, _exchange: Exchange) -> Answer:
         """The OpenAPI description of the gateway."""
         if not self._openapi:
             self._openapi = orjson.dumps(document(self._version))
-        await exchange.respond(200, [JSON], self._openapi)
+        return Answer(200, [JSON], self._openapi)
 
 
 class ModelPages:
@@ -65,7 +66,7 @@ class ModelPages:
         self._router = router
         self._authenticate = authenticate
 
-    async def models(self, exchange: Exchange) -> None:
+    async def models(self, exchange: Exchange) -> Answer:
         """All models that the caller may use."""
         principal = await self._authenticate(exchange)
         models = self._router.models(principal.allowed_models)
@@ -79,9 +80,9 @@ class ModelPages:
             }
         else:
             body = {"object": "list", "data": [_openai(model) for model in models]}
-        await exchange.respond(200, [JSON], orjson.dumps(body))
+        return Answer(200, [JSON], orjson.dumps(body))
 
-    async def model(self, exchange: Exchange) -> None:
+    async def model(self, exchange: Exchange) -> Answer:
         """One model by id or alias, if the caller may use it."""
         principal = await self._authenticate(exchange)
         name = exchange.path.removeprefix("/v1/models/")
@@ -89,7 +90,7 @@ class ModelPages:
         if found is None or not _allowed(found, self._router.models(principal.allowed_models)):
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", param="model")
         shape = _anthropic if exchange.header(b"anthropic-version") is not None else _openai
-        await exchange.respond(200, [JSON], orjson.dumps(shape(found)))
+        return Answer(200, [JSON], orjson.dumps(shape(found)))
 
 
 def _allowed(model: Model, models: Sequence[Model]) -> bool:
