@@ -56,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=CASES, metavar="NAME", help=f"{', '.join(CASES)}; may be repeated"
     )
+    parser.add_argument("--streams", type=int, metavar="N", help="open so many streams (default: 10000)")
     parser.add_argument(
         "--json", type=Path, default=REPOSITORY / "bench-results" / "latest.json", metavar="FILE"
     )
@@ -69,9 +70,25 @@ def _plan(arguments: argparse.Namespace) -> cases.Plan:
     chosen = tuple(arguments.only or CASES)
     install = arguments.install or not arguments.quick
     if arguments.quick:
-        return cases.Plan(chosen, install, rounds=3, seconds=2, calls=1_000, requests=50_000, streams=1_000)
+        return cases.Plan(
+            chosen,
+            install,
+            rounds=3,
+            seconds=2,
+            calls=1_000,
+            requests=50_000,
+            streams=arguments.streams or 1_000,
+        )
     requests = 1_000_000 if arguments.full else 200_000
-    return cases.Plan(chosen, install, rounds=5, seconds=6, calls=5_000, requests=requests, streams=10_000)
+    return cases.Plan(
+        chosen,
+        install,
+        rounds=5,
+        seconds=6,
+        calls=5_000,
+        requests=requests,
+        streams=arguments.streams or 10_000,
+    )
 
 
 def _say(text: str) -> None:

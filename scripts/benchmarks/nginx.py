@@ -16,7 +16,10 @@ http {{
 }}
 """
 _UPSTREAM = """
-  server {{ listen 127.0.0.1:{port}; location {path} {{ default_type application/json; return 200 '{answer}'; }} }}
+  server {{
+    listen 127.0.0.1:{port};
+    location {path} {{ default_type application/json; return 200 '{answer}'; }}
+  }}
 """
 _PROXY = """
   upstream model {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}

@@ -84,13 +84,18 @@ def last_words(log: Path) -> str:
 
 def cpu_s(pids: Sequence[int]) -> float:
     """CPU seconds, user and system, that `pids` have used so far (their threads included)."""
-    return sum(_ticks(pid) for pid in pids) / TICKS_PER_S
+    return sum(sum(_ticks(pid)) for pid in pids) / TICKS_PER_S
 
 
-def _ticks(pid: int) -> int:
+def kernel_s(pids: Sequence[int]) -> float:
+    """The part of `cpu_s` that was spent within the kernel."""
+    return sum(_ticks(pid)[1] for pid in pids) / TICKS_PER_S
+
+
+def _ticks(pid: int) -> tuple[int, int]:
     # The command's name may hold spaces and brackets; what follows the last bracket is regular.
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return int(fields[11]), int(fields[12])
 
 
 def rss_kib(pids: Sequence[int]) -> int:

@@ -14,18 +14,21 @@ HERTZ = 400
 
 # The innermost frame that is listed decides; a frame is `function (file:line)`. First match wins.
 _STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
+    ("admission", "redis/admission_store.py", ("admit", "_encode", "_plan", "_admit_reply")),
+    ("settlement, usage event", "redis/admission_store.py", ("settle",)),
     ("Redis client", "adapters/redis/", ()),
     ("upstream client", "adapters/web/", ()),
     ("upstream client", "adapters/providers/", ()),
     ("identity", "sluicegate/identity/", ()),
     ("routing", "sluicegate/routing/", ()),
-    ("settlement and usage event", "admission/service.py", ("settle", "_settle", "release")),
-    ("settlement and usage event", "admission/settlements.py", ()),
-    ("settlement and usage event", "pipeline/settlement.py", ()),
-    ("settlement and usage event", "pipeline/record.py", ()),
+    ("settlement, usage event", "admission/service.py", ("settle", "release", "_apply", "_closed")),
+    ("settlement, usage event", "admission/settlements.py", ()),
+    ("settlement, usage event", "pipeline/settlement.py", ()),
+    ("settlement, usage event", "pipeline/record.py", ()),
     ("admission", "sluicegate/admission/", ()),
     ("cache", "sluicegate/caching/", ()),
     ("cache", "pipeline/reuse.py", ()),
+    ("cache", "adapters/local/memory_cache.py", ()),
     ("answer's headers", "pipeline/headers.py", ()),
     ("request: parse, inspect, size", "completions/body.py", ()),
     ("request: parse, inspect, size", "completions/fields.py", ()),
@@ -33,10 +36,15 @@ _STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("request: parse, inspect, size", "pipeline/sizing.py", ()),
     ("request: parse, inspect, size", "pipeline/controls.py", ()),
     ("provider's answer: check, usage", "completions/openai_chat/", ()),
-    ("provider's answer: check, usage", "pipeline/asking.py", ()),
-    ("pipeline", "completions/", ()),
-    ("gateway's edge", "web/gateway/application.py", ()),
-    ("HTTP out", "web/server/", ("respond", "start", "write", "finish", "_send", "header_lines")),
+    ("pipeline, tries", "completions/", ()),
+    ("gateway's edge", "web/gateway/", ()),
+    (
+        "HTTP out",
+        "server/exchange.py",
+        ("respond", "answer", "start", "write", "finish", "_head_of", "_flush"),
+    ),
+    ("HTTP out", "server/heads.py", ("line", "header_lines")),
+    ("HTTP out", "server/connection.py", ("answered", "writable")),
     ("HTTP in", "web/server/", ()),
     ("metrics, ids, logs", "sluicegate/kernel/", ()),
 )
@@ -89,6 +97,6 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
 def _stage(frames: Sequence[str]) -> str:
     for frame in reversed(frames):
         for stage, part, functions in _STAGES:
-            if part in frame and (not functions or frame.split(" ", 1)[0] in functions):
+            if part in frame and (not functions or frame.split(" ", 1)[0].rpartition(".")[2] in functions):
                 return stage
     return LOOP

@@ -6,14 +6,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import pinned
-from benchmarks.processes import StartError, free_port, last_words, rss_kib, running, tree
+from benchmarks.processes import StartError, cpu_s, free_port, last_words, rss_kib, running, tree
 from benchmarks.targets import REPOSITORY, Governed, Site, litellm_command
 from benchmarks.traffic import PLAIN, Request, bearer
 
 LITELLM_KEY = "sk-bench-master"
+
+
+@dataclass(frozen=True)
+class First:
+    """A first answer: seconds since the process started, CPU seconds spent by then, memory in KiB."""
+
+    seconds: float
+    cpu_s: float
+    rss_kib: int
+
+
 _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
 
@@ -40,10 +52,10 @@ def interpreter_s(site: Site, runs: int) -> float:
     return statistics.median(times[1:])
 
 
-def first_answer_s(
+def first_answer(
     site: Site, name: str, command: Sequence[str], environment: Mapping[str, str], request: Request
-) -> tuple[float, int]:
-    """Seconds from starting `command` to a whole 2xx answer to `request`, and its memory (KiB) then.
+) -> First:
+    """Start `command` and ask until a whole 2xx answer to `request` is here.
 
     Raises:
         StartError: it ended, or took two minutes.
@@ -56,7 +68,8 @@ def first_answer_s(
             elapsed = time.perf_counter() - started
             answer = _ask(request.port, raw)
             if answer.startswith(b"HTTP/1.1 2"):
-                return time.perf_counter() - started, rss_kib(tree(process.pid))
+                elapsed, pids = time.perf_counter() - started, tree(process.pid)
+                return First(elapsed, cpu_s(pids), rss_kib(pids))
             if process.poll() is not None or elapsed > 120:
                 raise StartError(f"{name} gave no answer: {answer[:200]!r} {last_words(log)}")
             time.sleep(0.002)
@@ -75,9 +88,9 @@ def _ask(port: int, raw: bytes) -> bytes:
         return b""
 
 
-def governed_first_answer(site: Site, base: Governed, runs: int, say: Callable[[str], None]) -> list[float]:
-    """Seconds to the first governed answer of `functions/gateway`, with `base`'s Redis and key."""
-    times = []
+def governed_first_answer(site: Site, base: Governed, runs: int, say: Callable[[str], None]) -> list[First]:
+    """First governed answers of `functions/gateway`, with `base`'s Redis and key."""
+    firsts = []
     for _ in range(runs + 1):
         port = free_port()
         environment = {
@@ -88,22 +101,18 @@ def governed_first_answer(site: Site, base: Governed, runs: int, say: Callable[[
         }
         command = [sys.executable, str(REPOSITORY / "functions" / "gateway" / "main.py")]
         request = Request(port, PLAIN, headers=bearer(base.key))
-        seconds, _ = first_answer_s(site, "start-gateway", command, environment, request)
-        times.append(seconds)
-        say(f"first governed answer after {seconds:.3f} s")
-    return times[1:]  # the first run warms the file cache
+        firsts.append(first_answer(site, "start-gateway", command, environment, request))
+        say(f"first governed answer after {firsts[-1].seconds:.3f} s, {firsts[-1].cpu_s:.2f} s of CPU")
+    return firsts[1:]  # the first run warms the file cache
 
 
-def litellm_first_answer(
-    site: Site, python: Path, runs: int, say: Callable[[str], None]
-) -> tuple[list[float], int]:
-    """The same of LiteLLM, and its memory in KiB at that time."""
-    times, memory = [], 0
+def litellm_first_answer(site: Site, python: Path, runs: int, say: Callable[[str], None]) -> list[First]:
+    """The same of LiteLLM."""
+    firsts = []
     for _ in range(runs):
         port = free_port()
         command, environment = litellm_command(site, python, port, LITELLM_KEY)
         request = Request(port, PLAIN, headers=bearer(LITELLM_KEY))
-        seconds, memory = first_answer_s(site, "start-litellm", command, environment, request)
-        times.append(seconds)
-        say(f"LiteLLM's first answer after {seconds:.2f} s, {memory / 1024:.0f} MiB")
-    return times, memory
+        firsts.append(first_answer(site, "start-litellm", command, environment, request))
+        say(f"LiteLLM's first answer after {firsts[-1].seconds:.2f} s, {firsts[-1].rss_kib / 1024:.0f} MiB")
+    return firsts

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.load import Load, drive
 from benchmarks.machine import busy_s
-from benchmarks.processes import await_quiet, cpu_s
+from benchmarks.processes import await_quiet, cpu_s, kernel_s
 from benchmarks.targets import Site, Target
 
 WARM_UP_S = 1.0
@@ -18,12 +18,14 @@ WARM_UP_S = 1.0
 class Round:
     """One target under load once.
 
-    `cpu_us` is CPU time of the target itself per request, `beside_us` that of what works for it;
+    `cpu_us` is CPU time of the target itself per request (`kernel_us` of it within the kernel), `beside_us`
+    that of what works for it;
     `own_share` how much of the gateway's core the target used, `foreign_share` how much others took.
     """
 
     load: Load
     cpu_us: float
+    kernel_us: float
     beside_us: dict[str, float]
     own_share: float
     foreign_share: float
@@ -58,6 +60,7 @@ class Throughput:
             "requests_per_s": round(self.per_s, 1),
             "requests_per_s_by_round": [round(each.load.per_s, 1) for each in self.rounds],
             "gateway_cpu_us": round(self.cpu_us, 1),
+            "gateway_kernel_us": round(self.median(lambda each: each.kernel_us), 1),
             "per_cpu_second": round(1e6 / self.cpu_us) if self.cpu_us else None,
             "beside_cpu_us": {
                 name: round(self.median(lambda each, name=name: each.beside_us[name]), 1)  # type: ignore[misc]
@@ -106,10 +109,11 @@ def measure(site: Site, target: Target, *, connections: int, seconds: float) -> 
         RuntimeError: nothing was answered.
     """
     beside = {name: cpu_s([pid]) for name, pid in target.beside.items()}
-    core, own, started = busy_s(site.cores.gateway), cpu_s(target.gateway), time.monotonic()
+    core, kernel = busy_s(site.cores.gateway), kernel_s(target.gateway)
+    own, started = cpu_s(target.gateway), time.monotonic()
     load = _drive(site, target, connections, seconds)
     elapsed = time.monotonic() - started
-    own = cpu_s(target.gateway) - own
+    own, kernel = cpu_s(target.gateway) - own, kernel_s(target.gateway) - kernel
     core = busy_s(site.cores.gateway) - core
     answered = load.requests - load.refused
     if answered <= 0:
@@ -117,6 +121,7 @@ def measure(site: Site, target: Target, *, connections: int, seconds: float) -> 
     return Round(
         load,
         cpu_us=own / load.requests * 1e6,
+        kernel_us=kernel / load.requests * 1e6,
         beside_us={
             name: (cpu_s([pid]) - beside[name]) / load.requests * 1e6 for name, pid in target.beside.items()
         },

@@ -67,6 +67,20 @@ class TestIdempotency:
         await store.release(claim())
         assert await store.claim(claim(b"other", rid="req_2"), 60) is None
 
+    async def test_who_lost_a_claim_neither_frees_nor_answers_it(self, client):
+        store = RedisIdempotency(client)
+        late, owner = claim(rid="req_1"), claim(rid="req_2")
+        await store.claim(late, 60)
+        await client.execute("DEL", late.key)  # it ran out
+        await store.claim(owner, 60)
+        await store.release(late)
+        await store.complete(late, b"late", 60)
+        assert (await store.claim(claim(rid="req_3"), 60)).answer is None
+        await store.complete(owner, b"own", 60)
+        await store.release(late)
+        assert (await store.claim(claim(rid="req_3"), 60)).answer == b"own"
+        assert 0 < await client.execute("TTL", owner.key) <= 60
+
     async def test_tenants_and_keys_never_meet(self, client):
         store = RedisIdempotency(client)
         for mine in (claim(), claim(tenant="other"), claim(key="key_2"), claim(text="k2")):
@@ -114,5 +128,8 @@ async def test_with_redis_away_claims_fail_closed_and_outbound_limits_open(tmp_p
     client = RedisClient.from_url(f"unix://{tmp_path}/nobody.sock", connect_timeout_s=0.2)
     with pytest.raises(DependencyUnavailableError):
         await RedisIdempotency(client).claim(claim(), 60)
+    # The answer is there and paid for: that its key cannot be kept must not cost the caller the answer.
+    await RedisIdempotency(client).complete(claim(), b"{}", 60)
+    await RedisIdempotency(client).release(claim())
     assert await RedisOutboundLimits(client, {"p": (1, None)}).take("p", 1) == 0.0
     await client.close()

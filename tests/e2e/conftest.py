@@ -34,7 +34,8 @@ LIFTED = {
         "rates": [
             {"scope": "agent", "name": "coder", "period": "minute", "limit": 10},
             {"scope": "agent", "name": "creative", "period": "minute", "limit": 2},
-        ]
+        ],
+        "concurrency": [{"scope": "key", "limit": 100}],
     },
     "identity": {"failed_attempts": {"limit": 1_000, "window_s": 60, "block_s": 1, "addresses": 100}},
     "routing": {

@@ -19,6 +19,7 @@ _REAPED_AT_ONCE = 100
 _SWEEP_S = 60.0
 _IDLE_AFTER_S = 60.0
 _FORGOTTEN_AFTER_S = 900.0
+_FIND_EVERY_S = 300.0
 
 
 class Caretaker:
@@ -40,12 +41,13 @@ class Caretaker:
         self._recovery = recovery
         self._holds = holds
         self._clock = clock
+        self._find_at = float("-inf")
         self.reaped = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await self._find_tenants()
         while True:
+            await self._find_tenants()
             await asyncio.sleep(self._holds.reap_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads instances
             for state in list(self._states.values()):
                 try:
@@ -111,13 +113,22 @@ class Caretaker:
         )
 
     async def _find_tenants(self) -> None:
-        """Take up tenants whose instances may all be gone."""
-        while True:
-            try:
-                found = await self._upkeep.tenants()
-            except StoreUnavailable:
-                await asyncio.sleep(self._holds.reap_s)
-                continue
-            for tenant in found:
-                self._states.setdefault(tenant, TenantState(tenant))
+        """Now and then take up tenants whose instances may all be gone."""
+        now = self._clock.monotonic()
+        if now < self._find_at:
             return
+        try:
+            found = await self._upkeep.tenants()
+        except StoreUnavailable:
+            return
+        except Exception:  # noqa: BLE001 - without this task no hold of this instance would get a heartbeat
+            _LOG.exception("the tenants to look after cannot be listed; trying again")
+            return
+        # At the start, an owner just gone may have left a hold: looked after closely until that ends.
+        # Later, one look in each round is enough for tenants that nobody calls for.
+        started = self._find_at == float("-inf")
+        used_at = now + self._holds.lifetime_s - _IDLE_AFTER_S if started else float("-inf")
+        for tenant in found:
+            if tenant not in self._states:
+                self._states[tenant] = TenantState(tenant, used_at=used_at)
+        self._find_at = now + _FIND_EVERY_S

@@ -6,11 +6,13 @@ import secrets
 from collections import deque
 
 from sluicegate.admission.counters import Counter, CounterSet, revocation_field
+from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.ports import AdmissionUpkeep, RevocationReader, SpendReader
 from sluicegate.admission.replies import Unseeded
 from sluicegate.admission.state import TenantState
 from sluicegate.admission.types import Grant
 from sluicegate.kernel.clock import Clock
+from sluicegate.kernel.errors import DependencyUnavailableError
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,7 +111,11 @@ class Recovery:
         async with state.beginning:
             marks: list[bytes] = []
             if self._revocations is not None:
-                marks = [revocation_field(key) for key in await self._revocations.revoked(state.tenant)]
+                try:
+                    revoked = await self._revocations.revoked(state.tenant)
+                except DependencyUnavailableError as error:
+                    raise _ledger_away(error) from error
+                marks = [revocation_field(key) for key in revoked]
             # A tenant that never spent and that we never served is new: nobody has a hold to put back.
             recovery_s = self._recovery_s if known or state.generation else 0.0
             name = secrets.token_hex(8)
@@ -123,13 +129,28 @@ class Recovery:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fill_from_ledger(state.tenant, counter))
             state.filling[counter.committed] = task
-            task.add_done_callback(lambda _: state.filling.pop(counter.committed, None))
+            task.add_done_callback(lambda done: _filled(state, counter, done))
         return await asyncio.shield(task)
 
     async def _fill_from_ledger(self, tenant: str, counter: Counter) -> int:
         (value,) = await self._upkeep.read(tenant, (counter,))
         if value is not None:
             return value[1]
-        spent = await self.spent(tenant, counter)
+        try:
+            spent = await self.spent(tenant, counter)
+        except DependencyUnavailableError as error:
+            raise _ledger_away(error) from error
         await self._upkeep.seed(tenant, ((counter, spent),))
         return spent
+
+
+def _filled(state: TenantState, counter: Counter, task: "asyncio.Task[int]") -> None:
+    state.filling.pop(counter.committed, None)
+    if not task.cancelled():
+        # Those who waited may all be gone; then nobody else looks at a failure, and asyncio complains.
+        task.exception()
+
+
+def _ledger_away(error: DependencyUnavailableError) -> StoreUnavailable:
+    """Counters that cannot be filled are counters that cannot be asked: policy decides, as for the store."""
+    return StoreUnavailable(error.message, maybe_applied=False, retry_after=error.retry_after or 1.0)

@@ -1,6 +1,7 @@
 """The admission service: may this run now, and what did it use."""
 
 import asyncio
+import logging
 
 from sluicegate.admission.admitter import Admitter
 from sluicegate.admission.caretaker import Caretaker
@@ -23,6 +24,8 @@ from sluicegate.admission.settlements import Settlement, SettlementQueue
 from sluicegate.admission.state import TenantState
 from sluicegate.admission.types import Ask, BudgetState, Grant, RateStatus, Subject
 from sluicegate.kernel.clock import Clock, SystemClock
+
+_LOG = logging.getLogger(__name__)
 
 
 class AdmissionService:
@@ -160,18 +163,21 @@ class AdmissionService:
     async def settle(self, grant: Grant, actual_nano: int, actual_tokens: int, event: bytes) -> None:
         """Book what was really used, give back the rest, append `event` to the outbox; all of it once.
 
-        Never fails for a store that is away: the settlement is kept and retried.
+        Never fails for the store's sake: the settlement is kept and retried.
         """
-        settlement = Settlement(grant, actual_nano, actual_tokens, event)
+        counters, settlement = counters_of(grant), Settlement(grant, actual_nano, actual_tokens, event)
         try:
             outcome = await self._store.settle(
-                counters_of(grant), grant.hold_id, grant.generation, actual_nano, actual_tokens, event
+                counters, grant.hold_id, grant.generation, actual_nano, actual_tokens, event
             )
         except StoreUnavailable:
             self._queue.put(settlement)
         except asyncio.CancelledError:
             self._queue.put(settlement)
             raise
+        except Exception:  # noqa: BLE001 - an answer that was paid for must reach its caller; the queue tries again
+            _LOG.exception("settlement of %s failed; trying again", grant.request_id)
+            self._queue.put(settlement)
         else:
             if outcome is Settled.UNHELD:
                 self._queue.put(settlement)

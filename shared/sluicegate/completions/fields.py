@@ -41,6 +41,11 @@ def count(body: Json, name: str, least: int, most: int) -> int | None:
     return value
 
 
+def listed(value: object) -> list[Any]:
+    """`value` if it is a list, else an empty one: for answers, which are read leniently."""
+    return value if type(value) is list else []
+
+
 def mapping(body: Json, name: str) -> Json | None:
     """The object `name`; None where it is absent or null."""
     value = body.get(name)
@@ -68,9 +73,20 @@ def conversation(body: Json, limit: int) -> list[Any]:
     return items(body, "messages", limit)
 
 
+MOST_TOKENS = 100_000_000
+"""More tokens than one answer can have. A larger figure is a provider's mistake, and its product with a
+price would not be exact in the store."""
+
+
 def whole(value: object) -> int:
-    """`value` if it is a count of something, zero if it is anything else."""
-    return value if type(value) is int and value > 0 else 0
+    """`value` if it is a count of tokens, zero if it is anything else."""
+    return value if type(value) is int and 0 < value <= MOST_TOKENS else 0
+
+
+def counted(*figures: object) -> bool:
+    """Whether a provider's main `figures` can be charged: at least one, and each given one a token count."""
+    given = [figure for figure in figures if figure is not None]
+    return bool(given) and all(type(figure) is int and 0 <= figure <= MOST_TOKENS for figure in given)
 
 
 def number(body: Json, name: str, least: float, most: float) -> float | None:

@@ -5,6 +5,7 @@ caller only where the caller can act on them; what concerns the gateway's own ac
 provider (its key, its quota) does not.
 """
 
+import re
 from typing import Any
 
 import orjson
@@ -21,6 +22,8 @@ from sluicegate.kernel.errors import (
 
 _MESSAGE_LIMIT = 2_000
 _QUOTA_WORDS = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
+# What looks like a credential. Providers quote the one they were sent, and that is the gateway's own.
+_CREDENTIAL = re.compile(r"\b(?:sk|pk|key|AIza|ya29|Bearer)[-_. ][\w*.-]{8,}")
 # Events in a stream have no status; their type, or OpenAI's code, stands for one.
 _STATUS_BY_WORD = {
     "invalid_request_error": 400,
@@ -79,9 +82,14 @@ def _error(status: int, answer: Any) -> SluicegateError:
 def _words(answer: Any) -> tuple[str, set[str]]:
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
     if isinstance(error, str):
-        return error[:_MESSAGE_LIMIT], set()
+        return _printable(error), set()
     if not isinstance(error, dict):
         return "", set()
     message = error.get("message")
     words = {error[name] for name in ("type", "code") if isinstance(error.get(name), str)}
-    return (message[:_MESSAGE_LIMIT] if isinstance(message, str) else ""), words
+    return (_printable(message) if isinstance(message, str) else ""), words
+
+
+def _printable(message: str) -> str:
+    """`message`, bounded, and without anything that looks like a credential."""
+    return _CREDENTIAL.sub("[credential]", message[:_MESSAGE_LIMIT])

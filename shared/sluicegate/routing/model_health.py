@@ -56,7 +56,8 @@ class ModelHealth:
         if not self._suspect and not self._down:
             return None
         if model.provider in self._down:
-            return f"{model.provider} fails its health check: {self._down[model.provider]}"
+            # Callers read this: what exactly failed may name hosts of ours, and is in the log.
+            return f"{model.provider} fails its health check"
         breaker = self._suspect.get(model.id)
         if breaker is None or breaker.allows(self._clock.monotonic()):
             return None

@@ -317,7 +317,7 @@ class AdmissionStoreSuite:
         assert event["subject"] == "req_1"
         row = UsageRow(**event["data"])
         assert (row.request_id, row.cost_nano, row.held_nano, row.estimated) == (
-            "req_1",
+            "req_1~7",
             DOLLAR,
             DOLLAR,
             True,
@@ -333,6 +333,26 @@ class AdmissionStoreSuite:
         await client.execute("ZADD", "slg:{acme}:due", 1, "lost its record")
         assert await store.reap("acme", "lost its record") is None
         assert (await store.renew("acme", [], 10)).overdue == []
+
+    async def test_estimates_for_two_holds_of_one_request_are_two_rows(
+        self, client: Any, seeded: CounterSet
+    ) -> None:
+        store = RedisAdmissionStore(client, lifetime_s=0.001)
+        for hold in ("r1", "r1~1"):
+            await self.admit(store, seeded, hold, DOLLAR)
+        await asyncio.sleep(0.01)
+        for hold in ("r1", "r1~1"):
+            assert await store.reap("acme", hold) == DOLLAR
+        # The owner lived: it gives the first hold back and settles the second.
+        assert await store.settle(seeded, "r1", "g1", 0, 0, b"") is Settled.CORRECTED
+        assert await store.settle(seeded, "r1~1", "g1", 5, 7, b'{"id":"r1"}') is Settled.CORRECTED
+        first, second, withdrawn, own = await events(client)
+        assert [each["data"]["request_id"] for each in (first, second, withdrawn)] == ["r1", "r1~1", "r1~1"]
+        assert [each["data"]["cost_nano"] for each in (first, second, withdrawn)] == [DOLLAR, DOLLAR, 0]
+        assert withdrawn["source"] != second["source"]
+        assert not withdrawn["data"]["estimated"]
+        assert own == {"id": "r1"}
+        assert await self.amounts(store, seeded) == [(5, 5)] * 3 + [(7, 7)]
 
     async def test_late_settlement_corrects_the_estimate(self, client: Any, seeded: CounterSet) -> None:
         store = RedisAdmissionStore(client, lifetime_s=0.001)

@@ -32,7 +32,7 @@ class Plan:
     gateways: int = 2
     alpha: int = 40
     beta: int = 24
-    money: Money = field(default_factory=lambda: Money("0.3", "0.45", "0.03"))
+    money: Money = field(default_factory=lambda: Money("0.2", "0.36", "0.03"))
     seconds: float = 60.0
     redis: str = "server"
     lifetime_s: float = 6.0

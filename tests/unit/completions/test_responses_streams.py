@@ -307,6 +307,41 @@ def test_only_a_whole_stream_within_the_bound_is_assembled() -> None:
     assert failed.answer(SAID) is None
 
 
+ODD = st.recursive(
+    st.none()
+    | st.integers(-2, 2)
+    | st.sampled_from(["message", "reasoning", "function_call", "output_text"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "id", "content", "summary", "arguments", "text", "annotations", "usage"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(output=ODD, usage=ODD, status=ODD)
+def test_an_odd_answer_is_replayed_and_assembled_without_complaint(
+    output: Any, usage: Any, status: Any
+) -> None:
+    answer = {"id": "r", "output": output, "usage": usage, "status": status}
+    data = CODEC.replay(answer)
+    meter, assembler = CODEC.meter(FACTS), CODEC.assembler(len(data))
+    assembler.feed(meter.feed(data))
+    assert meter.finished
+    assert assembler.answer(None) == answer
+
+
+def test_figures_that_cannot_be_are_not_believed() -> None:
+    for figures in ({"input_tokens": 10**12, "output_tokens": 1}, {"input_tokens": 5, "output_tokens": -1}):
+        assert CODEC.usage({"usage": figures}) is None
+
+
 def test_a_last_event_without_the_output_is_no_whole_answer() -> None:
     assembler = CODEC.assembler(1 << 20)
     assembler.feed(event("response.output_item.done", item=OUTPUT[0], output_index=0))

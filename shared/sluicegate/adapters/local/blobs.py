@@ -20,7 +20,6 @@ from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.tenancy import checked_name
 
 THREADS = 4
-FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 # A temporary file older than this was left by a process that died.
 ABANDONED_S = 3_600

@@ -194,7 +194,7 @@ def decode_response(answer: Json) -> Response:
     sequence = answer.get("stop_sequence")
     parts = [
         part
-        for block in answer.get("content") or []
+        for block in fields.listed(answer.get("content"))
         if isinstance(block, dict) and (part := _answered(block)) is not None
     ]
     explanation = refusal_text(answer)

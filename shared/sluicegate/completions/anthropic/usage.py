@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from sluicegate.completions.fields import whole
+from sluicegate.completions.fields import counted, whole
 from sluicegate.completions.types import Json
 from sluicegate.kernel.models import Usage
 
 
 def decode_usage(figures: Any) -> Usage | None:
-    """The usage object of a message as `Usage`; None where there are no figures."""
+    """The usage object of a message as `Usage`; None where there are no figures to believe."""
     if type(figures) is not dict:
         return None
-    if type(figures.get("input_tokens")) is not int and type(figures.get("output_tokens")) is not int:
+    if not counted(figures.get("input_tokens"), figures.get("output_tokens")):
         return None
     written = whole(figures.get("cache_creation_input_tokens"))
     written_1h = 0

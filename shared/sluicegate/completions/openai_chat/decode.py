@@ -28,6 +28,7 @@ from sluicegate.completions.fields import invalid
 from sluicegate.completions.openai_chat.media import decode_media
 from sluicegate.completions.openai_chat.usage import decode_usage
 from sluicegate.completions.types import Json
+from sluicegate.kernel.errors import InvalidRequestError
 from sluicegate.kernel.models import Dialect
 
 _DIALECT = Dialect.OPENAI_CHAT
@@ -241,7 +242,7 @@ def _response_format(body: Json) -> ResponseFormat | None:
 
 def decode_response(answer: Json) -> Response:
     """The answer of a provider. What is missing or odd in it is read as empty, never as an error."""
-    choices = [choice for choice in answer.get("choices") or [] if isinstance(choice, dict)]
+    choices = [choice for choice in fields.listed(answer.get("choices")) if isinstance(choice, dict)]
     return Response(
         id=str(answer.get("id") or ""),
         model=str(answer.get("model") or ""),
@@ -253,20 +254,28 @@ def decode_response(answer: Json) -> Response:
 def _choice(choice: Json, index: int) -> Choice:
     found = choice.get("message")
     message: Json = found if isinstance(found, dict) else {}
-    parts: list[Part] = thinking(message, "message")
+    parts: list[Part] = _reasoned(message)
     content = message.get("content")
     if type(content) is str and content:
         parts.append(Text(content))
     if type(message.get("refusal")) is str and message["refusal"]:
         parts.append(Refusal(message["refusal"]))
     stop = stop_of(choice, refused=bool(message.get("refusal")))
-    for number, call in enumerate(message.get("tool_calls") or []):
+    for number, call in enumerate(fields.listed(message.get("tool_calls"))):
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
             name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
             parts.append(ToolCall(str(call.get("id") or f"call_{number}"), name, arguments))
             stop = stop_of(choice, called=True)
     return Choice(parts, stop, index=index)
+
+
+def _reasoned(message: Json) -> list[Part]:
+    """The reasoning in an answer; none where it is malformed, which is no fault of the caller's."""
+    try:
+        return thinking(message, "message")
+    except InvalidRequestError:
+        return []
 
 
 def stop_of(choice: Json, *, called: bool = False, refused: bool = False) -> Stop:

@@ -50,7 +50,7 @@ class ChatMeter:
         if done.find(b"\n\n") == len(done) - 2:  # one event to a read is by far the most frequent
             return (self._bare or done) if self._forwards(done) else self._garbled
         events = done.split(b"\n\n")
-        kept = [self._bare or event for event in events if not event or self._forwards(event)]
+        kept = [(event and self._bare) or event for event in events if not event or self._forwards(event)]
         if len(kept) == len(events) and not self._hide:
             return done
         return b"\n\n".join(kept) + self._garbled

@@ -7,20 +7,20 @@
 from dataclasses import replace
 from typing import Any
 
-from sluicegate.completions.fields import whole
+from sluicegate.completions.fields import counted, whole
 from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.models import Usage
 
 
 def decode_usage(figures: Any) -> Usage | None:
-    """The usage object of an answer or a chunk as `Usage`; None where there are no figures.
+    """The usage object of an answer or a chunk as `Usage`; None where there are no figures to believe.
 
     A few compatible providers leave reasoning out of `completion_tokens`; their `total_tokens` shows
     it, and then reasoning is added, since it is billed as output.
     """
     if type(figures) is not dict:
         return None
-    if type(figures.get("prompt_tokens")) is not int and type(figures.get("completion_tokens")) is not int:
+    if not counted(figures.get("prompt_tokens"), figures.get("completion_tokens")):
         return None
     prompt = whole(figures.get("prompt_tokens"))
     output = whole(figures.get("completion_tokens"))

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import orjson
 
-from sluicegate.completions.fields import whole
+from sluicegate.completions.fields import counted
 from sluicegate.completions.limits import DEFAULT_LIMITS, RequestLimits
 from sluicegate.completions.openai_chat import errors
 from sluicegate.completions.openai_embeddings import inspection
@@ -33,9 +33,9 @@ class EmbeddingsCodec:
 
     def usage(self, answer: Json) -> Usage | None:
         figures = answer.get("usage")
-        if type(figures) is not dict or type(figures.get("prompt_tokens")) is not int:
+        if type(figures) is not dict or not counted(figures.get("prompt_tokens")):
             return None
-        return Usage(input_tokens=whole(figures["prompt_tokens"]))
+        return Usage(input_tokens=figures["prompt_tokens"])
 
     def meter(self, facts: RequestFacts) -> NoReturn:  # noqa: ARG002 - as the protocol has it
         raise _no_stream()

@@ -103,7 +103,7 @@ class ItemWriter:
         """Part `at` is complete: first its text, then all of it."""
         frame, event, field = _PARTS[part["type"]]
         place = self._at(part["type"], at)
-        said = {**place, field: part[field]}
+        said = {**place, field: part.get(field)}
         if part["type"] == "output_text":
             said["logprobs"] = part.get("logprobs") or []
         return self._events.event(f"{event}.done", said) + self._events.event(
@@ -117,7 +117,7 @@ class ItemWriter:
     def call_done(self, item: Json) -> bytes:
         """What the call `item` is called with is complete."""
         event, field = _CALLS[item["type"]]
-        content = {**self._place, "name": item.get("name"), field: item[field]}
+        content = {**self._place, "name": item.get("name"), field: item.get(field)}
         return self._events.event(f"{event}.done", content)
 
     def _at(self, kind: str, at: int) -> Json:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sluicegate.completions.fields import listed
 from sluicegate.completions.openai_responses.events import (
     EventWriter,
     ItemWriter,
@@ -28,14 +29,20 @@ def replay(answer: Json) -> bytes:
     unknown = {name: value for name, value in _UNKNOWN_YET.items() if name in answer}
     opening = {**answer, **unknown, "status": "in_progress", "output": []}
     events = [writer.event(f"response.{step}", {"response": opening}) for step in ("created", "in_progress")]
-    for index, item in enumerate(answer.get("output") or []):
-        events += _item_events(writer.item(index, str(item.get("id") or "")), item)
+    for index, item in enumerate(listed(answer.get("output"))):
+        events += _item_events(writer.item(index, _id(item)), item)
     ending = _ENDINGS.get(str(answer.get("status")), "response.completed")
     events.append(writer.event(ending, {"response": answer}))
     return b"".join(events)
 
 
-def _item_events(writer: ItemWriter, item: Json) -> Iterator[bytes]:
+def _id(item: Any) -> str:
+    return str(item.get("id") or "") if isinstance(item, dict) else ""
+
+
+def _item_events(writer: ItemWriter, item: Any) -> Iterator[bytes]:
+    if not isinstance(item, dict):
+        return
     kind = str(item.get("type"))
     opening = dict(item)
     if item.get("status") is not None:
@@ -56,14 +63,14 @@ def _item_events(writer: ItemWriter, item: Json) -> Iterator[bytes]:
     yield writer.done(item)
 
 
-def _part_events(writer: ItemWriter, at: int, part: Json) -> Iterator[bytes]:
-    text = part_text(part)
+def _part_events(writer: ItemWriter, at: int, part: Any) -> Iterator[bytes]:
+    text = part_text(part) if isinstance(part, dict) else None
     if text is None:
         return
     yield writer.part_added(at, empty_part(part["type"]))
     for piece in _pieces(text):
         yield writer.text(at, part["type"], piece)
-    for number, annotation in enumerate(part.get("annotations") or []):
+    for number, annotation in enumerate(listed(part.get("annotations"))):
         yield writer.annotation(at, number, annotation)
     yield writer.part_done(at, part)
 
@@ -96,9 +103,10 @@ class ResponseAssembler:
                 continue
             response: Any = content.get("response")
             # A compatible server may leave the output out of its last event; then nothing is whole.
-            if not isinstance(response, dict) or len(response.get("output") or []) < self._items:
+            if not isinstance(response, dict) or len(listed(response.get("output"))) < self._items:
                 return None
             if usage is not None:
-                response["usage"] = {**(response.get("usage") or {}), **encode_usage(usage)}
+                said = response.get("usage")
+                response["usage"] = {**(said if isinstance(said, dict) else {}), **encode_usage(usage)}
             return response
         return None

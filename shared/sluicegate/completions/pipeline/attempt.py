@@ -12,7 +12,7 @@ from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.usage import with_running_usage
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.settlement import charge_try, used_so_far
-from sluicegate.completions.provider_errors import provider_error
+from sluicegate.completions.provider_errors import provider_error, stream_failure
 from sluicegate.completions.types import (
     Codec,
     Json,
@@ -225,6 +225,9 @@ class Attempt:
             error = UpstreamError("the provider's answer is not JSON")
             raise AttemptFailedError(Outcome("broken"), error, prompt)
         usage = self._codecs[call.dialect].usage(parsed)
+        if usage is None and parsed.get("error"):
+            refused = stream_failure(parsed)
+            raise AttemptFailedError(Outcome("status", refused.status, refused.retry_after), refused, prompt)
         if usage is None:
             # A provider that keeps its figures to itself is not free: its answer is weighed instead.
             completion.estimated = True

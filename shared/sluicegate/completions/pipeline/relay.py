@@ -15,6 +15,8 @@ from sluicegate.kernel.money import nano_from_pico
 
 log = logging.getLogger(__name__)
 
+_FAULT = "something went wrong in the gateway; quote the request id to its operator"
+
 Finished = Callable[[Completion], Awaitable[None]]
 
 
@@ -45,7 +47,7 @@ class Relay:
                 async for chunk in opened.chunks:
                     out = meter.feed(chunk)
                     if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
-                        raise BudgetExceededError(
+                        raise BudgetExceededError(  # noqa: TRY301 - answered below
                             "the budget ran out while this answer was being written; it was cut short"
                         )
                     if meter.finished or meter.failed is not None:
@@ -59,7 +61,7 @@ class Relay:
             if meter.failed is not None:
                 completion.outcome, completion.error = "failure", meter.failed.code
             elif not meter.finished:
-                raise UpstreamError("the provider's answer broke off")
+                raise UpstreamError("the provider's answer broke off")  # noqa: TRY301 - as above
             take_usage(completion, meter)
             complete = True
             opened.reply.close()
@@ -77,6 +79,10 @@ class Relay:
                 await settle(self._admission, completion)
                 await finished(completion)
             yield completion.codec.stream_error(error, completion.inbound.request_id)
+        except Exception:
+            request_id = completion.inbound.request_id
+            log.exception("a stream failed unexpectedly", extra={"request_id": request_id})
+            yield completion.codec.stream_error(SluicegateError(_FAULT), request_id)
         finally:
             if not complete:
                 self._abandon(completion, opened, finished)
@@ -116,6 +122,17 @@ class Relay:
     async def _finish(self, completion: Completion, opened: Opened, finished: Finished) -> None:
         """The client is gone: read on for the provider's own figures, for a while; then cut and charge."""
         completion.outcome = "aborted"
+        try:
+            await self._read_out(completion, opened)
+        except Exception:
+            # A fault of ours; what was read until then is charged, since the hold must not stay.
+            log.exception("an abandoned stream failed", extra={"request_id": completion.inbound.request_id})
+            opened.reply.close()
+        take_usage(completion, opened.meter)
+        await settle(self._admission, completion)
+        await finished(completion)
+
+    async def _read_out(self, completion: Completion, opened: Opened) -> None:
         meter = opened.meter
         try:
             async with asyncio.timeout(self._policy.abandoned_seconds):
@@ -125,8 +142,8 @@ class Relay:
                         break
                     if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
                         break
-        except (TimeoutError, UpstreamFailure):
-            pass  # whatever was produced is charged below
+        except (TimeoutError, UpstreamFailure, SluicegateError):
+            pass  # whatever was produced is charged
         except asyncio.CancelledError:
             log.info("cut a stream at shutdown", extra={"request_id": completion.inbound.request_id})
         if meter.finished:
@@ -134,9 +151,6 @@ class Relay:
         else:
             _collect(completion, meter.feed(await opened.reply.cancel(self._policy.linger_seconds)))
         _collect(completion, meter.close())
-        take_usage(completion, meter)
-        await settle(self._admission, completion)
-        await finished(completion)
 
 
 def _collect(completion: Completion, events: bytes) -> None:

@@ -80,7 +80,9 @@ class Reuse:
         slot, lead, cache = completion.slot, completion.lead, self._cache
         if slot is not None and cache is not None:
             clamped = completion.cap < completion.size.cap
-            if worth_keeping(cache.policy, status=200, size=len(body), complete=True, clamped=clamped):
+            # An answer without figures may be no answer at all, such as an error sent with status 200.
+            complete = not completion.estimated
+            if worth_keeping(cache.policy, status=200, size=len(body), complete=complete, clamped=clamped):
                 answer = CachedAnswer(
                     body=body,
                     model=completion.model.id,

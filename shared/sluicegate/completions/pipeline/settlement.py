@@ -20,9 +20,10 @@ async def settle_amount(admission: AdmissionService, completion: Completion, nan
     grant = completion.grant
     if grant is None or completion.settled:
         return
-    completion.settled = True
     completion.cost_nano = nano
     event = usage_event(completion, "none")
+    # Only from here on, with no pause since: a completion whose event cannot be written is not settled.
+    completion.settled = True
     count(completion, "none")
     tokens = completion.spent.total_tokens + completion.usage.total_tokens
     await admission.settle(grant, nano, tokens, event)

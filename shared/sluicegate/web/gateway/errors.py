@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from sluicegate.completions.types import Codec
 from sluicegate.kernel.errors import SluicegateError
@@ -39,8 +40,11 @@ async def respond_error(
         (b"x-sluicegate-request-id", request_id.encode()),
         *extra,
     ]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1))))
+    retry_after = error.retry_after
+    if retry_after is None and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after = 1.0  # a provider that is overloaded need not say for how long
+    if retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-retry_after // 1))))
     await exchange.respond(error.status, headers, codec.error(error, request_id))
 
 

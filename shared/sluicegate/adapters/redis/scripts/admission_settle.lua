@@ -17,6 +17,9 @@
 --   "<limit>;<amount>:<percent>,..."; then the tenant; the rest is JSON members of the usage event.
 -- A hold reaped too early (its owner lived, but could not be heard) stays in `past` for a day, so that the
 -- owner's own settlement corrects the estimate by the difference.
+-- A request may have further holds (`<request>~<number>`: a fallback, a hedge). The estimate for one is a usage
+-- row of its own, known by the hold's id, for both may be reaped; when its owner lived after all, that row
+-- is replaced by one of no cost, as the owner's own row stands under the request's id.
 
 local call, find, sub, format = redis.call, string.find, string.sub, string.format
 local counters, id, mode, event = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
@@ -43,9 +46,9 @@ local function iso(ms)
     math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
 end
 
-local function publish(kind, event_id, subject, tenant, data)
+local function publish(kind, event_id, subject, tenant, data, source)
   call('XADD', KEYS[4], '*', 'event', '{"specversion":"1.0","id":"' .. event_id
-    .. '","source":"/sluicegate/admission","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
+    .. '","source":"' .. (source or '/sluicegate/admission') .. '","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
     .. '","tenant":"' .. tenant .. '","datacontenttype":"application/json","subject":"' .. subject
     .. '","data":{' .. data .. '}}')
 end
@@ -143,7 +146,8 @@ elseif mode == 'charge' and open == 0 then
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
 end
 
-if crossed or mode == 'reap' then
+local further = past and find(id, '~', 1, true)
+if crossed or mode == 'reap' or further then
   local alerts = {}
   for i = 1, m do alerts[i] = line() end
   local tenant = line()
@@ -162,12 +166,14 @@ if crossed or mode == 'reap' then
       end
     end
   end
-  if mode == 'reap' then
-    local request = string.gsub(string.match(id, '^[^~]*'), '[^%w_.:-]', '_')
-    publish('usage.recorded', string.gsub(id, '[^%w_.:~-]', '_') .. ':estimated', request, tenant, format(
-      '"request_id":"%s","at":%.3f,"cost_nano":%.0f,"held_nano":%.0f,"estimated":true',
-      request, clock() / 1000, held, held) .. sub(record, at + 1))
-    return {'reaped', held}
+  if mode == 'reap' or further then
+    local row = string.gsub(id, '[^%w_.:~-]', '_')
+    local cost, flag, word, source = held, 'true', ':estimated', nil
+    if further then cost, flag, word, source = 0, 'false', ':corrected', '/sluicegate/admission/corrections' end
+    publish('usage.recorded', row .. word, string.match(row, '^[^~]*'), tenant, format(
+      '"request_id":"%s","at":%.3f,"cost_nano":%.0f,"held_nano":%.0f,"estimated":%s',
+      row, clock() / 1000, cost, held, flag) .. sub(record, at + 1), source)
+    if mode == 'reap' then return {'reaped', held} end
   end
 end
 if event ~= '' then call('XADD', KEYS[4], '*', 'event', event) end

@@ -1,0 +1,99 @@
+"""What admission does beside the requests, on a real Redis: dead owners, an absent ledger, odd failures."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
+from sluicegate.kernel.errors import DependencyUnavailableError
+
+DOLLAR = 1_000_000_000
+OPEN = [{"scope": "workspace", "period": "day", "limit_usd": 10, "on_unavailable": "open"}]
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await check():  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.02)
+
+
+async def away(*_: Any) -> Any:
+    raise DependencyUnavailableError("the ledger is away")
+
+
+async def test_hold_of_an_owner_just_gone_is_reaped_though_nobody_calls(world: Any) -> None:
+    gone = await world.service()
+    await gone.admit(world.ask(DOLLAR))
+    await asyncio.sleep(0.2)  # the tenant gets listed
+    # As after a kill: nobody settles, and the next instance comes before the hold's deadline.
+    await gone.stop(0)
+    heir = await world.service()
+
+    async def reaped() -> bool:
+        return heir.reaped == 1
+
+    await until(reaped)
+    assert await world.standing() == (DOLLAR, DOLLAR)
+
+
+async def test_care_begins_once_the_store_can_be_asked(world: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    dead = await world.service(start=False)
+    await dead.admit(world.ask(DOLLAR))
+    await world.client.execute("SET", "slg:tenants", "not a set")
+    service = await world.service()
+    await asyncio.sleep(0.3)
+    await world.client.execute("DEL", "slg:tenants")
+    await world.client.execute("SADD", "slg:tenants", "acme")
+
+    async def reaped() -> bool:
+        return service.reaped == 1
+
+    await until(reaped)
+
+
+async def test_ledger_away_is_decided_by_policy(world: Any) -> None:
+    known, world.ledger.spent = world.ledger.spent, away
+    closed, opened = await world.service(), await world.service(budgets=OPEN)
+    with pytest.raises(DependencyUnavailableError, match="policy"):
+        await closed.admit(world.ask(1))
+    grant = await opened.admit(world.ask(DOLLAR))
+    assert grant.degraded
+    await opened.settle(grant, 42, 0, b"{}")
+    assert opened.pending_settlements == 1
+    world.ledger.spent = known
+
+    async def charged() -> bool:
+        return opened.pending_settlements == 0
+
+    await until(charged)
+    assert await world.standing() == (42, 42)
+
+
+async def test_settlement_that_fails_oddly_is_tried_again(
+    world: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    service = await world.service()
+    grant = await service.admit(world.ask(DOLLAR))
+    settle = RedisAdmissionStore.settle
+    failures = iter([RuntimeError("one"), RuntimeError("two")])
+
+    async def failing(*args: Any) -> Any:
+        error = next(failures, None)
+        if error is not None:
+            raise error
+        return await settle(*args)
+
+    monkeypatch.setattr(RedisAdmissionStore, "settle", failing)
+    await service.settle(grant, 5, 0, b"{}")
+
+    async def settled() -> bool:
+        return service.pending_settlements == 0
+
+    await until(settled)
+    assert await world.standing() == (5, 5)
+    assert await world.events() == [b"{}"]
