@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,26 +70,12 @@ def _arguments() -> argparse.Namespace:
 def _plan(arguments: argparse.Namespace) -> cases.Plan:
     chosen = tuple(arguments.only or CASES)
     install = arguments.install or not arguments.quick
+    plan = cases.Plan(chosen, install, rounds=5, seconds=6, calls=5_000, requests=200_000, streams=10_000)
     if arguments.quick:
-        return cases.Plan(
-            chosen,
-            install,
-            rounds=3,
-            seconds=2,
-            calls=1_000,
-            requests=50_000,
-            streams=arguments.streams or 1_000,
-        )
-    requests = 1_000_000 if arguments.full else 200_000
-    return cases.Plan(
-        chosen,
-        install,
-        rounds=5,
-        seconds=6,
-        calls=5_000,
-        requests=requests,
-        streams=arguments.streams or 10_000,
-    )
+        plan = cases.Plan(chosen, install, rounds=3, seconds=2, calls=1_000, requests=50_000, streams=1_000)
+    if arguments.full:
+        plan = replace(plan, requests=1_000_000)
+    return replace(plan, streams=arguments.streams or plan.streams)
 
 
 def _say(text: str) -> None:

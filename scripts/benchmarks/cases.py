@@ -39,7 +39,7 @@ def run(site: Site, plan: Plan, results: Results, *, show: Say, say: Say) -> Non
     """Run the plan's cases."""
     with targets.upstream(site) as served:
         if {"throughput", "latency", "memory", "start", "profile"} & set(plan.cases):
-            with targets.governed(served) as base:
+            with targets.governed(served, name="governed") as base:
                 _on_one_gateway(served, plan, base, results, show, say)
     if "latency" in plan.cases:
         _first_event(site, plan, results, show)
@@ -87,10 +87,8 @@ def _compared(site: Site, plan: Plan, base: Governed, say: Say) -> Iterator[list
             chosen.append(stack.enter_context(targets.uvicorn(site, base)))
         except StartError as error:
             say(str(error))
-        try:
-            chosen.append(stack.enter_context(targets.governed(site, embedded=True)).target)
-        except StartError as error:
-            say(str(error))
+        if targets.redis_installed():
+            chosen.append(stack.enter_context(targets.governed(site, name="embedded", embedded=True)).target)
         python = peers.environment("litellm", install=plan.install, say=say)
         if python is not None:
             try:
@@ -174,9 +172,8 @@ def _start(site: Site, plan: Plan, base: Governed, results: Results, show: Say, 
     ]
 
     def add(name: str, title: str, firsts: list[startup.First]) -> None:
-        seconds, cpu_s = (
-            statistics.median(getattr(each, what) for each in firsts) for what in ("seconds", "cpu_s")
-        )
+        seconds = statistics.median(each.seconds for each in firsts)
+        cpu_s = statistics.median(each.cpu_s for each in firsts)
         mib = round(firsts[-1].rss_kib / 1024)
         start.update({f"{name}_s": seconds, f"{name}_cpu_s": cpu_s, f"{name}_mib": mib})
         start[f"{name}_runs_s"] = [round(each.seconds, 3) for each in firsts]
@@ -217,23 +214,22 @@ def _profile(site: Site, plan: Plan, base: Governed, results: Results, show: Say
 
 
 def _streams(site: Site, plan: Plan, results: Results, show: Say, say: Say) -> None:
-    gaps, gap_s = (20, 3) if plan.streams > 1_000 else (16, 0.5)
-    prompt = f"[[tokens {gaps}]] [[delay {int(gap_s * 1000)}ms]]"
+    tokens, gap_ms = (20, 3_000) if plan.streams > 1_000 else (16, 500)
+    prompt = f"[[tokens {tokens}]] [[delay {gap_ms}ms]]"
     found: Results = {}
-    with _scripted_upstream(site) as served, targets.governed(served) as base:
-        for title, model in (("scripted, in process", "scripted-small"), ("upstream over HTTP", MODEL)):
-            body = json.dumps(
-                {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
-            ).encode()
+    # A stream from an upstream over HTTP takes a second socket of the gateway.
+    kinds = (("scripted, in process", "scripted-small", 1), ("upstream over HTTP", MODEL, 2))
+    for title, model, sockets in kinds:
+        wanted = min(plan.streams, (results["machine"]["open_files"] - SPARE_FILES) // sockets)
+        messages = [{"role": "user", "content": prompt}]
+        body = json.dumps({"model": model, "stream": True, "messages": messages}).encode()
+        with _scripted_upstream(site) as served, targets.governed(served) as base:
             request = Request(base.target.request.port, body, headers=bearer(base.key))
             streams.hold_open(base.target, request, wanted=50, within_s=120)
             await_quiet(base.target.all_pids)
-            # A stream from an upstream over HTTP takes a second socket of the gateway.
-            sockets = 2 if model == MODEL else 1
-            wanted = min(plan.streams, (results["machine"]["open_files"] - SPARE_FILES) // sockets)
             done = streams.hold_open(base.target, request, wanted=wanted, within_s=300)
-            found[title] = done.as_json()
-            say(f"{title}: {done.complete:,} of {done.wanted:,} complete, {done.problems or 'no problems'}")
+        found[title] = done.as_json()
+        say(f"{title}: {done.complete:,} of {done.wanted:,} complete, {done.problems or 'no problems'}")
     results["streams"] = found
     show(report.streams(found))
 

@@ -57,8 +57,8 @@ def throughput(results: Mapping[str, Mapping[str, Any]], connections: int) -> st
             )
         )
     headings = (
-        f"{connections} connections", "req/s", "to governed", "CPU us", "in kernel", "per CPU s", "Redis us", "ledger us",
-        "core used", "by others", "errors",
+        f"{connections} connections", "req/s", "to governed", "CPU us", "in kernel", "per CPU s", "Redis us",
+        "ledger us", "core used", "by others", "errors",
     )  # fmt: skip
     return table("Throughput (medians of the rounds)", headings, rows)
 

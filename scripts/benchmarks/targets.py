@@ -104,6 +104,10 @@ def passthrough(site: Site) -> Iterator[Target]:
         yield Target("passthrough", "our server and client, bare", Request(port, PLAIN), (process.pid,))
 
 
+def redis_installed() -> bool:
+    return shutil.which("redis-server") is not None
+
+
 @contextmanager
 def redis(site: Site, name: str) -> Iterator[tuple[str, int]]:
     """A private Redis server that keeps nothing on disk: its URL and process."""
@@ -120,10 +124,13 @@ def redis(site: Site, name: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def governed(
-    site: Site, *, embedded: bool = False, extra: Mapping[str, str] | None = None
+    site: Site, *, name: str = "governed", embedded: bool = False, extra: Mapping[str, str] | None = None
 ) -> Iterator[Governed]:
-    """The gateway as `sluicegate dev` runs it, on a real Redis or (`embedded`) on the embedded one."""
-    name = "embedded" if embedded else "governed"
+    """The gateway as `sluicegate dev` runs it, on a real Redis or (`embedded`) on the embedded one.
+
+    Where no Redis is installed it is the embedded one in any case.
+    """
+    embedded = embedded or not redis_installed()
     data = site.folder / f"data-{name}"
     port = free_port()
     command = [sys.executable, "-m", "sluicegate", "dev", "--port", str(port), "--data", str(data)]

@@ -22,6 +22,7 @@ OUTSIDE = (
     "web_search_options",
     "previous_response_id",
     "conversation",
+    "prompt",
     "background",
     "mcp_servers",
     "container",

@@ -10,6 +10,7 @@ from sluicegate.adapters.providers.scripted.provider import ScriptedProvider
 from sluicegate.adapters.providers.vertex import VertexProvider
 from sluicegate.adapters.web.http_client import HttpClient
 from sluicegate.completions.types import Provider
+from sluicegate.kernel.models import Dialect
 from sluicegate.routing.catalogue_policy import ProviderPolicy
 from sluicegate.settings import GatewaySettings
 
@@ -22,8 +23,15 @@ def provider(entry: ProviderPolicy, config: GatewaySettings, http: HttpClient) -
         override = settings.secret(entry.base_url_setting)
         base_url = override.get_secret_value() if override is not None else base_url
     if entry.kind == "openai":
+        # Another address by setting need not speak all that the catalogue says of the usual one.
+        own = base_url == entry.base_url
         return OpenAIProvider(
-            entry.name, base_url, credential, http, credential_name=entry.credential or "its credential"
+            entry.name,
+            base_url,
+            credential,
+            http,
+            responses=Dialect.OPENAI_RESPONSES in entry.dialects if own else None,
+            credential_name=entry.credential or "its credential",
         )
     if entry.kind == "anthropic":
         return AnthropicProvider(

@@ -124,16 +124,12 @@ class World:
         request_id = more.pop("request_id", f"req_{self._ids}")
         return Ask(request_id, subject, want, want if floor is None else floor, more.pop("tokens", 0), **more)
 
-    async def fields(self, prefix: str) -> dict[str, int]:
-        flat = await self.client.execute("HGETALL", "slg:{acme}:counters")
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return {k.decode(): int(v) for k, v in pairs if k.decode().startswith(prefix)}
-
     async def standing(self) -> tuple[int, int]:
-        """(committed, settled) of the only money counter."""
-        ((committed,), (settled,)) = (
-            (await self.fields("cn|")).values(),
-            (await self.fields("sn|")).values(),
+        """(committed, settled) of the only money counter, at one moment."""
+        flat = await self.client.execute("HGETALL", "slg:{acme}:counters")
+        fields = list(zip(flat[::2], flat[1::2], strict=True))
+        (committed,), (settled,) = (
+            [int(value) for name, value in fields if name.startswith(prefix)] for prefix in (b"cn|", b"sn|")
         )
         return committed, settled
 

@@ -104,6 +104,21 @@ class Attempt:
         self._outbound = outbound
         self._deadlines = router.policy.deadlines
 
+    def translated(self, completion: Completion) -> tuple[Translator, Json] | None:
+        """The translator to the present model's dialect and the body in it; None where none is needed.
+
+        Raises:
+            InvalidRequestError: the request cannot be carried there.
+        """
+        client, model = completion.inbound.dialect, completion.model
+        spoken = self._providers[model.provider].spoken(model.upstream)
+        if client in spoken:
+            return None
+        if completion.translated is None or completion.translated[0] is not spoken[0]:
+            translator = self._translator(client, spoken[0])
+            completion.translated = (spoken[0], translator, translator.request(completion.body))
+        return completion.translated[1:]
+
     async def make(self, completion: Completion, trial: Trial, deadline: float) -> Whole | Opened:
         """Ask the present model once; `deadline` is a `time.perf_counter()` reading.
 
@@ -113,13 +128,11 @@ class Attempt:
         """
         model, inbound = completion.model, completion.inbound
         provider = self._providers[model.provider]
-        spoken = provider.spoken(model.upstream)
-        dialect = inbound.dialect if inbound.dialect in spoken else spoken[0]
-        translator = None
-        body = completion.body
-        if dialect is not inbound.dialect:
-            translator = self._translator(inbound.dialect, dialect)
-            body = translator.request(body)
+        dialect, translator, body = inbound.dialect, None, completion.body
+        translation = self.translated(completion)
+        if translation is not None:
+            dialect = provider.spoken(model.upstream)[0]
+            translator, body = translation
         facts = completion.facts
         if facts.stream and dialect is Dialect.OPENAI_CHAT and provider.name in self._running_usage:
             body, facts = with_running_usage(body, facts)

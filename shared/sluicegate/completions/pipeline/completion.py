@@ -9,7 +9,7 @@ from sluicegate.caching.types import CacheSlot
 from sluicegate.completions.pipeline.controls import NONE, Controls
 from sluicegate.completions.pipeline.idempotency import Claim
 from sluicegate.completions.pipeline.sizing import Size
-from sluicegate.completions.types import Codec, Headers, Json, RequestFacts, StreamAssembler
+from sluicegate.completions.types import Codec, Headers, Json, RequestFacts, StreamAssembler, Translator
 from sluicegate.identity.principal import Principal
 from sluicegate.kernel.models import Dialect, Model, Usage
 from sluicegate.kernel.telemetry.tracing import Span
@@ -65,6 +65,7 @@ class Completion:
     span: Span | None = None
     outcome: Outcome = "success"
     error: str | None = None
+    translated: tuple[Dialect, Translator, Json] | None = None
     slot: CacheSlot | None = None
     lead: Lead | None = None
     claim: Claim | None = None

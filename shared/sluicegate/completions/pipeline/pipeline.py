@@ -16,6 +16,7 @@ from sluicegate.completions.pipeline.attempt import Attempt, Opened, OutboundLim
 from sluicegate.completions.pipeline.completion import Completion, Inbound
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
+from sluicegate.completions.pipeline.provider_state import refuse_references
 from sluicegate.completions.pipeline.relay import Relay
 from sluicegate.completions.pipeline.reuse import Reuse
 from sluicegate.completions.pipeline.settlement import give_back, settle, settle_amount
@@ -28,7 +29,6 @@ from sluicegate.routing.service import Router
 from sluicegate.routing.types import RouteQuery
 
 AUTO = "auto"
-ANY_WORKSPACE = "*"
 
 
 class CompletionPipeline:
@@ -78,8 +78,11 @@ class CompletionPipeline:
         self._unready_by_name = {
             name: reason for name, reason in self._unready.items() if name not in stand_ins
         }
+        self._attempt = Attempt(
+            {**providers, **stand_ins}, codecs, translator, router, outbound, running_usage
+        )
         self._asker = Asker(
-            Attempt({**providers, **stand_ins}, codecs, translator, router, outbound, running_usage),
+            self._attempt,
             router,
             change_model=self._change_model,
             hold_twin=self._hold_model,
@@ -123,9 +126,11 @@ class CompletionPipeline:
         codec = self._codecs[inbound.dialect]
         body = parse_body(inbound.raw, self._limits)
         facts = codec.inspect(body, len(inbound.raw))
+        if inbound.dialect is Dialect.OPENAI_RESPONSES and self._policy.provider_state == "refuse":
+            refuse_references(body)
         controls, principal = inbound.controls, inbound.principal
         workspace = controls.workspace or principal.workspace
-        if principal.workspace not in {workspace, ANY_WORKSPACE}:
+        if workspace != principal.workspace:
             raise PermissionDeniedError(
                 f"this key belongs to another workspace than {workspace!r}", param="x-sluicegate-workspace"
             )
@@ -178,6 +183,7 @@ class CompletionPipeline:
         return size(model, facts, self._policy.minimum_output_tokens, self._policy.stream_slice_tokens)
 
     async def _governed(self, completion: Completion) -> Answer:
+        self._attempt.translated(completion)  # what cannot be carried is told before money is held
         completion.grant = await self._admit(completion, count=True)
         try:
             self._clamp(completion)

@@ -1,5 +1,7 @@
 """Sizes of the pipeline, from `policies/completions.yaml`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from sluicegate.kernel.policy_files import PolicyModel
@@ -14,7 +16,8 @@ class CompletionsPolicy(PolicyModel):
     stricter. When a client leaves a stream, the provider is read on for at most `abandoned_seconds` (the
     money is held already, and its own figures make the cost exact); what is not done by then is cut, and
     read on for `linger_seconds` more for what had been produced. `forwarded_headers` are the caller's
-    headers passed to providers.
+    headers passed to providers. `provider_state` says whether requests may refer to what a provider keeps
+    between requests (`previous_response_id` and the like), which all tenants would share.
     """
 
     minimum_output_tokens: int = Field(16, ge=1, le=4_096)
@@ -23,5 +26,6 @@ class CompletionsPolicy(PolicyModel):
     linger_seconds: float = Field(0.5, ge=0, le=5)
     cacheable_answer_bytes: int = Field(1 << 20, ge=0, le=16 << 20)
     complexity_sample_characters: int = Field(8_192, ge=256, le=65_536)
+    provider_state: Literal["refuse", "allow"] = "refuse"
     idempotency_ttl_seconds: int = Field(86_400, ge=60, le=604_800)
     forwarded_headers: tuple[str, ...] = ("anthropic-beta", "openai-beta")
