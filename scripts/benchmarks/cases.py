@@ -11,7 +11,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks import latency, memory, nginx, peers, report, stages, startup, streams, targets, throughput
+from benchmarks import (
+    latency,
+    memory,
+    nginx,
+    peer_targets,
+    peers,
+    report,
+    stages,
+    startup,
+    streams,
+    targets,
+    throughput,
+)
 from benchmarks.processes import StartError, await_listening, await_quiet, free_port, running
 from benchmarks.targets import Governed, Site, Target
 from benchmarks.traffic import MODEL, PLAIN, STREAMED, Request, bearer
@@ -92,7 +104,13 @@ def _compared(site: Site, plan: Plan, base: Governed, say: Say) -> Iterator[list
         python = peers.environment("litellm", install=plan.install, say=say)
         if python is not None:
             try:
-                chosen.append(stack.enter_context(targets.litellm(site, python)))
+                chosen.append(stack.enter_context(peer_targets.litellm(site, python)))
+            except StartError as error:
+                say(str(error))
+        found = peers.portkey(install=plan.install, say=say)
+        if found is not None:
+            try:
+                chosen.append(stack.enter_context(peer_targets.portkey(site, *found)))
             except StartError as error:
                 say(str(error))
         yield chosen

@@ -37,6 +37,34 @@ def environment(name: str, *, install: bool, say: Callable[[str], None]) -> Path
     return python
 
 
+def portkey(*, install: bool, say: Callable[[str], None]) -> tuple[Path, Path] | None:
+    """Portkey's start script in `.venv-bench-portkey`, and Node; None as for `environment`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        say("portkey needs Node and npm, and stays out")
+        return None
+    folder = REPOSITORY / ".venv-bench-portkey"
+    script = folder / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+    wanted = REPOSITORY / "requirements" / "bench-portkey"
+    lock, stamp = wanted / "package-lock.json", folder / "lock"
+    if stamp.is_file() and stamp.read_bytes() == lock.read_bytes():
+        return script, Path(node)
+    if not install:
+        say("portkey is not installed and stays out; ./scripts/bench --install sets it up")
+        return None
+    say(f"setting up {folder.name} ...")
+    folder.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(wanted / name, folder / name)
+    try:
+        _run([npm, "ci", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"])
+    except subprocess.CalledProcessError as error:
+        say(f"portkey cannot be installed and stays out: {(error.stderr or b'')[-300:].decode().strip()}")
+        return None
+    stamp.write_bytes(lock.read_bytes())
+    return script, Path(node)
+
+
 def missing_programs() -> list[str]:
     """System packages that the comparison would use and that are not installed."""
     return [package for program, package in SYSTEM_PACKAGES.items() if shutil.which(program) is None]

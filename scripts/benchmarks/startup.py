@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import pinned
+from benchmarks.peer_targets import LITELLM_KEY, litellm_command
 from benchmarks.processes import StartError, cpu_s, free_port, last_words, rss_kib, running, tree
-from benchmarks.targets import REPOSITORY, Governed, Site, litellm_command
+from benchmarks.targets import REPOSITORY, Governed, Site
 from benchmarks.traffic import PLAIN, Request, bearer
-
-LITELLM_KEY = "sk-bench-master"
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def litellm_first_answer(site: Site, python: Path, runs: int, say: Callable[[str
     firsts = []
     for _ in range(runs):
         port = free_port()
-        command, environment = litellm_command(site, python, port, LITELLM_KEY)
+        command, environment = litellm_command(site, python, port)
         request = Request(port, PLAIN, headers=bearer(LITELLM_KEY))
         firsts.append(first_answer(site, "start-litellm", command, environment, request))
         say(f"LiteLLM's first answer after {firsts[-1].seconds:.2f} s, {firsts[-1].rss_kib / 1024:.0f} MiB")

@@ -1,7 +1,5 @@
 """What is measured: how each target is started, and which processes are it."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import nginx
 from benchmarks.machine import Cores, pin
-from benchmarks.processes import StartError, await_listening, children, free_port, last_words, running, tree
+from benchmarks.processes import StartError, await_listening, children, free_port, last_words, running
 from benchmarks.traffic import CACHEABLE, PLAIN, UPSTREAM_KEY, Request, bearer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -153,23 +151,24 @@ def governed(
             running(command, cores=site.cores.gateway, log=log, env=environment, cwd=site.folder)
         )
         await_listening(port, process, log, within_s=READY_WITHIN_S)
-        key = _written_key(data / "dev.env", process, log)
+        written = _written(data / "dev.env", process, log)
+        key = written["SLUICEGATE_API_KEY"]
         for pid, line in children(process.pid).items():
             beside["redis" if "embedded" in line else "ledger"] = pid
             pin(pid, site.cores.rest)
         title = "governed, embedded Redis" if embedded else "governed, Redis"
         target = Target(name, title, Request(port, PLAIN, headers=bearer(key)), (process.pid,), beside)
-        yield Governed(target, key, environment | {"SLUICEGATE_DATA_DIR": str(data)}, data)
+        yield Governed(target, key, environment | written, data)
 
 
-def _written_key(path: Path, process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _written(path: Path, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, str]:
+    """The variables that the local server wrote down for its callers."""
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline and process.poll() is None:
-        if path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                name, _, value = line.partition("=")
-                if name == "SLUICEGATE_API_KEY":
-                    return value
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        found = {name: value for name, _, value in (line.partition("=") for line in lines)}
+        if "SLUICEGATE_API_KEY" in found and "SLUICEGATE_DATA_DIR" in found:
+            return found
         time.sleep(0.01)
     raise StartError(f"{log.stem} wrote no key: {last_words(log)}")
 
@@ -195,49 +194,3 @@ def uvicorn(site: Site, base: Governed) -> Iterator[Target]:
         await_listening(port, process, log, within_s=READY_WITHIN_S)
         request = replace(base.target.request, port=port)
         yield Target("uvicorn", "governed, under uvicorn", request, (process.pid,), base.target.beside)
-
-
-@contextmanager
-def litellm(site: Site, python: Path) -> Iterator[Target]:
-    """LiteLLM's proxy with a master key and one worker: no database, no Redis, no budgets."""
-    port = free_port()
-    key = "sk-bench-master"
-    log = site.log("litellm")
-    command, environment = litellm_command(site, python, port, key)
-    with running(command, cores=site.cores.gateway, log=log, env=environment, cwd=site.folder) as process:
-        await_listening(port, process, log, within_s=READY_WITHIN_S)
-        yield Target(
-            "litellm", "LiteLLM proxy, a key", Request(port, PLAIN, headers=bearer(key)), tree(process.pid)
-        )
-
-
-def litellm_command(site: Site, python: Path, port: int, key: str) -> tuple[list[str], dict[str, str]]:
-    """How LiteLLM is started: command and environment."""
-    config = site.folder / "litellm.yaml"
-    upstream_model = {
-        "model": "openai/gpt-4o-mini",
-        "api_base": site.upstream_url,
-        "api_key": UPSTREAM_KEY,
-    }
-    # JSON is YAML.
-    config.write_text(
-        json.dumps(
-            {
-                "model_list": [{"model_name": "gpt-4o-mini", "litellm_params": upstream_model}],
-                "general_settings": {"master_key": key},
-            }
-        ),
-        "utf-8",
-    )
-    command = [
-        str(python.parent / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port),
-        "--num_workers", "1",
-    ]  # fmt: skip
-    environment = {
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no look at the internet when it starts
-        "LITELLM_TELEMETRY": "False",
-        "LITELLM_LOG": "ERROR",
-        "NO_PROXY": "127.0.0.1",
-        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    return command, environment

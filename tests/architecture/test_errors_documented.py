@@ -25,7 +25,9 @@ def kinds():
     for module in pkgutil.walk_packages(sluicegate.__path__, "sluicegate."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return {kind.code: kind for kind in (SluicegateError, *_kinds()) if kind.__module__.startswith("sluicegate.")}
+    return {
+        kind.code: kind for kind in (SluicegateError, *_kinds()) if kind.__module__.startswith("sluicegate.")
+    }
 
 
 @pytest.fixture(scope="module")

@@ -23,11 +23,9 @@ def test_an_agents_eleventh_request_in_a_minute_is_429(gateway):
     assert replies[0].headers["x-ratelimit-limit-requests"] == "10"
     assert ask("research").status == 200, "another agent has its own limit"
     assert gateway.chat(key=key).status == 200
-    with gateway.openai(key, default_headers={"x-sluicegate-agent": "coder"}) as client:
-        with pytest.raises(openai.RateLimitError):
-            client.chat.completions.create(
-                model="scripted-small", messages=[{"role": "user", "content": "x"}]
-            )
+    coder = gateway.openai(key, default_headers={"x-sluicegate-agent": "coder"})
+    with coder as client, pytest.raises(openai.RateLimitError):
+        client.chat.completions.create(model="scripted-small", messages=[{"role": "user", "content": "x"}])
 
 
 def test_names_of_agents_are_not_told_apart_by_case(gateway):

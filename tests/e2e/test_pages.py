@@ -144,7 +144,8 @@ def test_an_answer_to_an_allowed_origin_and_to_another(gateway):
 @pytest.mark.parametrize("path", COMPLETIONS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
 def test_a_wrong_method_is_405(gateway, path, method):
-    assert gateway.request(method, path).status == 405
+    reply = gateway.request(method, path)
+    assert (reply.status, reply.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,8 @@ def test_head_has_the_head_of_get(gateway, path):
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/models"])
 def test_posting_to_a_page_is_405(gateway, path):
-    assert gateway.request("POST", path, body={}).status == 405
+    reply = gateway.request("POST", path, body={})
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(

@@ -144,9 +144,10 @@ def test_an_idempotency_key_with_another_body_is_a_conflict(gateway):
     assert gateway.chat("first", **key).status == 200
     refused = gateway.chat("second", **key)
     assert (refused.status, refused.json()["error"]["code"]) == (409, "idempotency_conflict")
-    with gateway.openai(default_headers={"idempotency-key": "another-body"}) as client:
-        with pytest.raises(openai.ConflictError) as raised:
-            client.chat.completions.create(model="scripted-small", messages=user("third"))
+    assert refused.headers["x-should-retry"] == "false", "the SDKs would try again in vain"
+    reusing = gateway.openai(default_headers={"idempotency-key": "another-body"})
+    with reusing as client, pytest.raises(openai.ConflictError) as raised:
+        client.chat.completions.create(model="scripted-small", messages=user("third"))
     assert raised.value.param == "idempotency-key"
     other = gateway.request(
         "POST",

@@ -315,6 +315,8 @@ class Gateway:
         spend = self.cli("spend", "--tenant", tenant, "--by", "workspace")
         spent = {line["group"]: line["cost_usd"] for line in spend["groups"]}
         for budget in budgets:
+            if budget["scope"] != "workspace":
+                continue
             if budget["held_usd"] != "0" or budget["settled_usd"] != spent.get(budget["name"], "0"):
                 return None
         return ("budgets agree", str(spent))

@@ -64,7 +64,6 @@ log = logging.getLogger(__name__)
 DATABASE_NAME = "sluicegate.db"
 DEFAULT_DATA = Path(".sluicegate")
 SWEEP_EVERY_S = 600.0
-ARCHIVE_BYTES = 4 << 30
 
 
 def gateway(overrides: GatewaySettings | None = None) -> GatewayService:
@@ -260,7 +259,7 @@ def _application(
 
 def _cache(config: GatewaySettings, ground: _Ground) -> tuple[CacheService, FileBlobStore]:
     policy = ground.policies.load("caching", CachingPolicy)
-    archive = FileBlobStore(ground.data / "cache", ground.clock, limit_bytes=ARCHIVE_BYTES)
+    archive = FileBlobStore(ground.data / "cache", ground.clock, limit_bytes=policy.l3.size)
     memory = memory_bound(policy.l1, config.cache_memory_bytes, container_memory())
     service = CacheService(
         policy,

@@ -5,15 +5,23 @@ import contextlib
 from dataclasses import dataclass, field
 
 
+# No request of this rig can rightly take so long.
+LONGEST_S = 20.0
+
+
 @dataclass(slots=True)
 class Reply:
-    """What came back. `status` 0: nothing did. `whole` says that the body's framing ended as it should."""
+    """What came back. `status` 0: nothing did. `whole` says that the body's framing ended as it should.
+
+    `left` says that we went as planned, `hung` that we gave up waiting.
+    """
 
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
     whole: bool = False
     left: bool = False
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +44,13 @@ class Line:
     ) -> Reply:
         """The reply; never raises for what the other side does."""
         reply = Reply()
+        seconds = None if leaving is None else leaving.seconds
         try:
-            async with asyncio.timeout(None if leaving is None else leaving.seconds):
+            async with asyncio.timeout(LONGEST_S if seconds is None else seconds):
                 await self._exchange(path, headers, body, reply, leaving)
         except TimeoutError:
-            reply.left = True
+            reply.left = seconds is not None
+            reply.hung = seconds is None
         except (OSError, EOFError, ValueError):
             pass  # what came so far is in the reply
         if not reply.whole:

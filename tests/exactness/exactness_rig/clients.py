@@ -95,6 +95,8 @@ class Client:
         seen = self._seen
         seen.calls += 1
         seen.left += reply.left
+        if reply.hung:
+            seen.bad.append(f"{request.kind} {request.tag}: no end within {took_s:.0f} s")
         seen.statuses[f"{request.kind} {reply.status}"] += 1
         if reply.status == 200:
             seen.endings[f"{request.kind} {_ending(reply)}"] += 1

@@ -1,6 +1,7 @@
 """A trial: one estate, one load, one set of faults, one reckoning."""
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -107,23 +108,19 @@ async def _run(estate: Estate, plan: Plan, fault: Fault | None) -> Outcome:
         env=estate.environment(), stdout=asyncio.subprocess.PIPE, cwd=RIG,
     )  # fmt: skip
     begun = loop.time()
-    faults = [asyncio.ensure_future(fault(estate))] if fault is not None else []
+    over = asyncio.Event()
+    faults = [fault(estate)] if fault is not None else []
     if plan.kill_every_s:
-        faults.append(asyncio.ensure_future(_kill(estate, plan)))
+        faults.append(_kill(estate, plan, over))
+    beside = asyncio.gather(*faults)
     try:
         seen = await run_clients(
             keys, _shares(plan, keys), estate.ports, plan.mix, seconds=plan.seconds, seed=plan.seed
         )
         ended = loop.time()
-        if fault is not None:
-            await faults.pop(0)
     finally:
-        for task in faults:
-            task.cancel()
-        await asyncio.gather(*faults, return_exceptions=True)
-    for index, process in enumerate(estate.gateways):
-        if process.returncode is not None:
-            await estate.kill_gateway(index, 0)
+        over.set()
+        await beside
     settled_within = await _quiet(estate, plan)
     sampler.terminate()
     await sampler.wait()
@@ -155,11 +152,15 @@ def _shares(plan: Plan, keys: list[Key]) -> list[int]:
     return shares[: len(keys)]
 
 
-async def _kill(estate: Estate, plan: Plan) -> None:
+async def _kill(estate: Estate, plan: Plan, over: asyncio.Event) -> None:
+    """Kill one gateway after the other, at random, until the load is over."""
     rng = random.Random(plan.seed)
     while True:
-        await asyncio.sleep(plan.kill_every_s * rng.uniform(0.6, 1.4))
-        await asyncio.shield(asyncio.ensure_future(estate.kill_gateway(rng.randrange(plan.gateways), 0.3)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(plan.kill_every_s * rng.uniform(0.6, 1.4)):
+                await over.wait()
+                return
+        await estate.kill_gateway(rng.randrange(plan.gateways), 0.3)
 
 
 async def _quiet(estate: Estate, plan: Plan) -> float:

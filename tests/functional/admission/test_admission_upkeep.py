@@ -24,6 +24,44 @@ async def away(*_: Any) -> Any:
     raise DependencyUnavailableError("the ledger is away")
 
 
+async def test_dead_owners_hold_is_reaped_once_by_several(world: Any) -> None:
+    dead = await world.service(start=False)
+    for _ in range(3):
+        await dead.admit(world.ask(DOLLAR))
+    alive = [await world.service() for _ in range(3)]
+    kept = await alive[0].admit(world.ask(DOLLAR))
+
+    async def reaped() -> bool:
+        return sum(each.reaped for each in alive) == 3
+
+    await until(reaped)
+    assert await world.standing() == (4 * DOLLAR, 3 * DOLLAR)
+    # The living one's hold outlasts several lifetimes.
+    await asyncio.sleep(2.5)
+    assert await world.standing() == (4 * DOLLAR, 3 * DOLLAR)
+    assert sum(each.reaped for each in alive) == 3
+    assert len(await world.events()) == 3
+    await alive[0].settle(kept, 1, 0, b"{}")
+    assert await world.standing() == (3 * DOLLAR + 1, 3 * DOLLAR + 1)
+
+
+async def test_abandoned_and_dropped_grants_end_at_their_deadline(world: Any) -> None:
+    service = await world.service()
+    abandoned = await service.admit(world.ask(DOLLAR))
+    kept = await service.admit(world.ask(DOLLAR))
+    dropped = await service.admit(world.ask(DOLLAR))
+    service.abandon(abandoned)
+    del dropped
+    assert service.open_grants == 1
+
+    async def reaped() -> bool:
+        return service.reaped == 2
+
+    await until(reaped)
+    assert await world.standing() == (3 * DOLLAR, 2 * DOLLAR)
+    await service.settle(kept, 1, 0, b"{}")
+
+
 async def test_hold_of_an_owner_just_gone_is_reaped_though_nobody_calls(world: Any) -> None:
     gone = await world.service()
     await gone.admit(world.ask(DOLLAR))

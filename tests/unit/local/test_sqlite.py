@@ -136,3 +136,21 @@ async def test_two_processes_may_start_a_new_file_at_once(path):
     assert await asyncio.gather(*(database.read(count) for database in both)) == [0, 0]
     for database in both:
         await database.close()
+
+
+async def test_a_new_file_that_another_process_is_just_setting_up_is_waited_for(path):
+    path.parent.mkdir()
+    connections = [sqlite3.connect(path, isolation_level=None, check_same_thread=False) for _ in range(2)]
+    first, second = connections
+    first.execute("BEGIN IMMEDIATE")
+    second.execute("BEGIN")
+    second.execute("SELECT * FROM sqlite_schema").fetchall()
+    database = Database(path)
+    reading = asyncio.ensure_future(database.read(count))
+    await asyncio.wait({reading}, timeout=0.1)
+    assert not reading.done()
+    for connection in connections:
+        connection.execute("ROLLBACK")
+        connection.close()
+    assert await reading == 0
+    await database.close()

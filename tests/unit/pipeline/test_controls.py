@@ -66,3 +66,15 @@ def test_a_malformed_or_unknown_one_is_refused_by_name(name, value):
 def test_an_idempotency_key_is_bounded_ascii(value):
     with pytest.raises(InvalidRequestError, match="idempotency-key"):
         read_controls([(b"idempotency-key", value)])
+
+
+@pytest.mark.parametrize("name", [b"x-sluicegate-max-cost-usd", b"idempotency-key"])
+def test_of_two_values_neither_is_taken(name):
+    with pytest.raises(InvalidRequestError) as refused:
+        read_controls([(name, b"0.5"), (name, b"100")])
+    assert refused.value.param == name.decode()
+
+
+def test_a_value_that_is_not_ascii_is_named_in_plain_words():
+    with pytest.raises(InvalidRequestError, match="must be ASCII text"):
+        read_controls([(b"x-sluicegate-task", b"\xe9")])

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from sluicegate.adapters.local.schema import MIGRATIONS
 from sluicegate.kernel.errors import ConfigurationError, DependencyUnavailableError
 
 T = TypeVar("T")
+
+_SWITCH_AGAIN_S = 0.005
 
 
 class Database:
@@ -93,7 +96,7 @@ class Database:
         )
         connection.row_factory = sqlite3.Row
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._log_ahead(connection)
             # FULL: a usage row may leave the outbox only once it is on the disk for good.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -106,6 +109,23 @@ class Database:
                 f"{self._path} is not a Sluicegate database ({error}); move it away to start a new one"
             ) from error
         return connection
+
+    def _log_ahead(self, connection: sqlite3.Connection) -> None:
+        """Switch to the write-ahead log.
+
+        The first switch needs the file alone, and SQLite does not wait for that as it does for a write: of
+        several processes that open a new file at once, all but one would fail.
+        """
+        deadline = time.monotonic() + self._busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_SWITCH_AGAIN_S)
+            else:
+                return
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         with _transaction(connection, "BEGIN IMMEDIATE"):

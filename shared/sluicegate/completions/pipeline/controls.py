@@ -40,11 +40,14 @@ def read_controls(headers: Headers) -> Controls:
 
     Raises:
         InvalidRequestError: a value is malformed; `param` is the header's name. An unknown
-            `x-sluicegate-` header is refused too: a misspelt limit must not be silently ignored.
+            `x-sluicegate-` header is refused too: a misspelt limit must not be silently ignored. So is
+            one that is sent twice: of two limits, neither is surely the one meant.
     """
     found: dict[str, object] = {}
     for name, value in headers:
         if name == b"idempotency-key":
+            if "idempotency_key" in found:
+                raise _twice("idempotency-key")
             found["idempotency_key"] = _idempotency_key(value)
         elif name.startswith(PREFIX):
             field = name[len(PREFIX) :].decode("latin-1")
@@ -56,13 +59,21 @@ def read_controls(headers: Headers) -> Controls:
                     param=f"x-sluicegate-{field[:64]}",
                 )
             attribute, read = reader
+            if attribute in found:
+                raise _twice(f"x-sluicegate-{field}")
             try:
+                if not value.isascii():
+                    raise ValueError("must be ASCII text")  # noqa: TRY301 - told like any other wrong value
                 found[attribute] = read(value.decode("ascii").strip())
-            except (ValueError, UnicodeDecodeError) as error:
+            except ValueError as error:
                 raise InvalidRequestError(
                     f"header x-sluicegate-{field}: {error}", param=f"x-sluicegate-{field}"
                 ) from None
     return Controls(**found) if found else NONE  # type: ignore[arg-type]
+
+
+def _twice(name: str) -> InvalidRequestError:
+    return InvalidRequestError(f"header {name} is sent twice; send it once", param=name)
 
 
 def _name(value: str) -> str:

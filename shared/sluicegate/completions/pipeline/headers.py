@@ -5,10 +5,16 @@ import orjson
 from sluicegate.admission.types import RateStatus
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.types import Headers
+from sluicegate.kernel.models import Dialect
 from sluicegate.kernel.money import usd
 from sluicegate.routing.types import RoutePlan
 
 MAX_DEBUG_BYTES = 8_192
+
+
+def request_id_header(dialect: Dialect) -> bytes:
+    """Where the SDK of `dialect` looks for the id that it shows to its user."""
+    return b"request-id" if dialect is Dialect.ANTHROPIC_MESSAGES else b"x-request-id"
 
 
 def answer_headers(
@@ -23,10 +29,12 @@ def answer_headers(
 
     `cache` is the level that had the answer; `requests` the rate limit where there is no grant.
     """
-    model, grant = completion.model, completion.grant
+    model, grant, inbound = completion.model, completion.grant, completion.inbound
+    request_id = inbound.request_id.encode()
     headers: Headers = [
         (b"content-type", content_type),
-        (b"x-sluicegate-request-id", completion.inbound.request_id.encode()),
+        (b"x-sluicegate-request-id", request_id),
+        (request_id_header(inbound.dialect), request_id),
         (b"x-sluicegate-model", model.id.encode()),
         (b"x-sluicegate-provider", (completion.provider or model.provider).encode()),
         (b"x-sluicegate-cache", cache.encode()),

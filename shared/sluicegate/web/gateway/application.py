@@ -1,6 +1,7 @@
 """The gateway's handler: finds the route, authenticates, runs the pipeline, answers."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from sluicegate.web.gateway.errors import UnexpectedError, dialect_of, respond_e
 log = logging.getLogger(__name__)
 
 Page = Callable[[Exchange], Awaitable[Answer]]
+
+# Version 00 ends there; later ones may go on (W3C Trace Context, section 3.2.2).
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?")
 
 COMPLETION_PATHS: Mapping[str, Dialect] = {
     "/v1/chat/completions": Dialect.OPENAI_CHAT,
@@ -132,7 +136,7 @@ class GatewayApplication:
             started=started,
             controls=read_controls(headers),
             forward=[header for header in headers if header[0] in self._forwarded],
-            traceparent=exchange.header(b"traceparent"),
+            traceparent=_traceparent(exchange.header(b"traceparent")),
         )
         # From here on money may be held: the request is finished and settled even if the client leaves.
         exchange.cancel_when_gone = False
@@ -170,11 +174,19 @@ class GatewayApplication:
                 raise MethodNotAllowedError(f"{exchange.path[:200]} takes GET")  # noqa: TRY301 - as above
             answer = await page(exchange)
             await exchange.respond(answer.status, answer.headers + extra, answer.body)
+        except MethodNotAllowedError as error:
+            allowed = b"POST" if exchange.path in COMPLETION_PATHS else b"GET, HEAD"
+            await respond_error(exchange, error, codec, request_id, [*extra, (b"allow", allowed)])
         except SluicegateError as error:
             await respond_error(exchange, error, codec, request_id, extra)
         except Exception:
             log.exception("a page failed unexpectedly", extra={"request_id": request_id})
             await respond_error(exchange, UnexpectedError(), codec, request_id, extra)
+
+
+def _traceparent(value: bytes | None) -> bytes | None:
+    """`value` if it may be a trace context; it is logged, and what a caller makes up must not be."""
+    return value if value is not None and _TRACEPARENT.fullmatch(value) is not None else None
 
 
 def _parent(path: str) -> str:

@@ -18,7 +18,8 @@ _ALLOWED_HEADERS = (
 )
 _EXPOSED_HEADERS = (
     b"x-sluicegate-request-id, x-sluicegate-model, x-sluicegate-provider, x-sluicegate-cost-usd, "
-    b"x-sluicegate-cache, x-sluicegate-budget-remaining-usd, x-sluicegate-debug, retry-after, "
+    b"x-sluicegate-cache, x-sluicegate-budget-remaining-usd, x-sluicegate-debug, x-request-id, request-id, "
+    b"retry-after, x-should-retry, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )

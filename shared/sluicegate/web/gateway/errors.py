@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from sluicegate.completions.pipeline.headers import request_id_header
 from sluicegate.completions.types import Codec
-from sluicegate.kernel.errors import SluicegateError
+from sluicegate.kernel.errors import IdempotencyConflictError, SluicegateError
 from sluicegate.kernel.models import Dialect
 from sluicegate.kernel.telemetry.metrics import REFUSALS
 from sluicegate.web.exchange import Exchange, Headers
@@ -38,8 +39,12 @@ async def respond_error(
     headers: Headers = [
         (b"content-type", b"application/json"),
         (b"x-sluicegate-request-id", request_id.encode()),
+        (request_id_header(codec.dialect), request_id.encode()),
         *extra,
     ]
+    if isinstance(error, IdempotencyConflictError):
+        # The SDKs repeat any 409 of their own accord; this one stays one.
+        headers.append((b"x-should-retry", b"false"))
     retry_after = error.retry_after
     if retry_after is None and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after = 1.0  # a provider that is overloaded need not say for how long

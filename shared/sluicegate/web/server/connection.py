@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from sluicegate.kernel.errors import RequestTimeoutError
+from sluicegate.kernel.ids import request_id
 from sluicegate.web.exchange import ClientGoneError
 from sluicegate.web.server.exchange import FINISHED, NEW, ServerExchange
 from sluicegate.web.server.heads import header_lines
@@ -283,8 +284,14 @@ class Connection(asyncio.Protocol):
     def _send_refusal(self, refusal: RefusedError) -> None:
         body = problem(refusal.status, refusal.code, refusal.detail)
         self.transport.write(
-            b"%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (self.server.status_lines.line(refusal.status), header_lines(PROBLEM_HEADERS), len(body), body)
+            b"%b%bx-sluicegate-request-id: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (
+                self.server.status_lines.line(refusal.status),
+                header_lines(PROBLEM_HEADERS),
+                request_id().encode(),
+                len(body),
+                body,
+            )
         )
         self._close(linger=True)
 

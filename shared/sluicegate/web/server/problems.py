@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from sluicegate.kernel.errors import SluicegateError
 from sluicegate.web.exchange import Exchange, Headers
@@ -29,13 +30,19 @@ class RefusedError(Exception):
 
 
 def problem(status: int, code: str, detail: str) -> bytes:
-    """A problem details document."""
+    """A problem details document.
+
+    Its extension member `error` is where OpenAI's and Anthropic's clients look: nobody knows yet which
+    protocol a request speaks that could not be read.
+    """
+    kind = "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     members = {
         "type": "about:blank",
         "title": reason(status),
         "status": status,
         "code": code,
         "detail": detail,
+        "error": {"message": detail, "type": kind, "param": None, "code": code},
     }
     return json.dumps(members).encode()
 
