@@ -52,7 +52,7 @@ def throughput(results: Mapping[str, Mapping[str, Any]], connections: int) -> st
                 f"{beside['redis']:.0f}" if "redis" in beside else "-",
                 f"{beside['ledger']:.0f}" if "ledger" in beside else "-",
                 f"{result['own_share_of_core']:.0%}",
-                f"{result['foreign_share_of_core']:.0%}",
+                f"{max(result['foreign_share_of_core'], result['foreign_share_of_rest']):.0%}",
                 result["refused"] + result["failed"],
             )
         )

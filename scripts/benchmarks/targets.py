@@ -40,11 +40,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Site:
-    """Where things run: a scratch folder, the cores, the upstream's port."""
+    """Where things run: a scratch folder, the cores, the upstream's port and process."""
 
     folder: Path
     cores: Cores
     upstream: int = 0
+    upstream_pids: tuple[int, ...] = ()
 
     @property
     def upstream_url(self) -> str:
@@ -75,7 +76,7 @@ def upstream(site: Site, *, plain: bool = False) -> Iterator[Site]:
     log = site.log("upstream")
     with running(command, cores=site.cores.rest, log=log) as process:
         await_listening(port, process, log)
-        yield replace(site, upstream=port)
+        yield replace(site, upstream=port, upstream_pids=(process.pid,))
 
 
 @contextmanager

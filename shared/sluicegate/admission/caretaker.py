@@ -42,6 +42,7 @@ class Caretaker:
         self._holds = holds
         self._clock = clock
         self._find_at = float("-inf")
+        self._reap_from = float("-inf")
         self.reaped = 0
 
     async def run(self) -> None:
@@ -53,6 +54,8 @@ class Caretaker:
                 try:
                     await self.tend(state)
                 except StoreUnavailable:
+                    # The others could not be heard either; they speak first, once the store is back.
+                    self._reap_from = self._clock.monotonic() + self._holds.heartbeat_s
                     break
                 except Exception:  # noqa: BLE001 - one tenant's trouble must not stop the care for the others
                     _LOG.exception("looking after the holds of %s failed; trying again", state.tenant)
@@ -84,7 +87,7 @@ class Caretaker:
         if own:
             # Ours are late because the store was away, not because we are gone.
             await self._upkeep.renew(state.tenant, own, 0)
-        for hold_id in overdue:
+        for hold_id in overdue if now >= self._reap_from else ():
             if hold_id not in state.open:
                 await self._reap(state, hold_id)
         if now - state.swept_at >= _SWEEP_S or state.cursors.counters or state.cursors.past:

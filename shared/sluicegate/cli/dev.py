@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from argparse import Namespace
@@ -127,13 +128,20 @@ async def _key(data: Path) -> str:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """The variables in a file of `NAME=value` lines; empty without the file."""
+    """The variables in a file of `NAME=value` lines, as a shell reads it; empty without the file."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return "".join(shlex.split(value))
+    except ValueError:
+        return value
 
 
 def _write(path: Path, variables: Mapping[str, str]) -> None:
@@ -141,7 +149,8 @@ def _write(path: Path, variables: Mapping[str, str]) -> None:
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.writelines(f"{name}={value}\n" for name, value in variables.items())
+        # A folder's name may have blanks, or worse, in it; plain values stay as they are.
+        stream.writelines(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     draft.replace(path)
 
 

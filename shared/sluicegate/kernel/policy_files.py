@@ -13,10 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.kernel.safe_yaml import YamlError, parse_yaml
 
 MAX_FILE_BYTES = 1 << 20
-
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class PolicyModel(BaseModel):
@@ -49,6 +48,9 @@ class PolicySet:
             candidate = folder / f"{name}.yaml"
             if candidate.is_file():
                 return candidate
+            if candidate.is_symlink() or candidate.exists():
+                # Never fall back to other limits than the ones that somebody meant to set.
+                raise ConfigurationError(f"{candidate}: not a file that can be read; mend it or remove it")
         raise ConfigurationError(f"policy {name}.yaml is missing from {self._folders[-1]}")
 
     def load(self, name: str, model: type[P]) -> P:
@@ -61,12 +63,9 @@ class PolicySet:
         path = self.path(name)
         text = _read(path)
         try:
-            node = yaml.compose(text, Loader=_Loader)
-            content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, C or Python
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark is not None else 1
-            raise ConfigurationError(f"{path}:{line}: not valid YAML: {_first_line(error)}") from None
+            node, content = parse_yaml(text)
+        except YamlError as error:
+            raise ConfigurationError(f"{path}:{error.line}: {error.problem}") from None
         try:
             return model.model_validate({} if content is None else content)
         except ValidationError as error:
@@ -106,11 +105,6 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-
-
-def _first_line(error: Exception) -> str:
-    problem = getattr(error, "problem", None)
-    return str(problem or error).splitlines()[0]
 
 
 def _line(node: Any, location: Sequence[str | int]) -> int:

@@ -77,6 +77,29 @@ async def test_hold_of_an_owner_just_gone_is_reaped_though_nobody_calls(world: A
     assert await world.standing() == (DOLLAR, DOLLAR)
 
 
+async def test_living_owners_keep_their_holds_when_the_store_was_away_for_longer_than_a_lifetime(
+    world: Any,
+) -> None:
+    holds = {"lifetime_s": 2.6, "heartbeat_s": 1.3}
+    services = [await world.service(holds=holds) for _ in range(4)]
+    grants = [await each.admit(world.ask(DOLLAR)) for each in services]
+    dead = await world.service(start=False, holds=holds)
+    await dead.admit(world.ask(DOLLAR))
+    world.server.kill()
+    await asyncio.sleep(2.8)
+    world.server.start()
+
+    async def reaped() -> bool:
+        return sum(each.reaped for each in services) >= 1
+
+    await until(reaped)
+    assert await world.standing() == (5 * DOLLAR, DOLLAR)
+    for service, grant in zip(services, grants, strict=True):
+        assert await service.grow(grant, 1)
+        await service.settle(grant, 5, 0, b"{}")
+    assert await world.standing() == (DOLLAR + 20, DOLLAR + 20)
+
+
 async def test_care_begins_once_the_store_can_be_asked(world: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     dead = await world.service(start=False)

@@ -331,10 +331,16 @@ class CompletionPipeline:
 
 
 def prompt_sample(body: Mapping[str, Any], limit: int) -> str:
-    """Up to `limit` characters of the prompt's text: its start and its end, from any dialect's body."""
+    """Up to `limit` characters of what is asked now, its start and its end: the last user turn's text.
+
+    Instructions and earlier turns say little about how hard the present question is.
+    """
+    turns = body.get("messages", body.get("input"))
+    if isinstance(turns, Sequence) and not isinstance(turns, str):
+        asked = [turn for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"]
+        turns = asked[-1] if asked else turns
     texts: list[str] = []
-    for field in ("system", "instructions", "messages", "input"):
-        _collect(body.get(field), texts, limit)
+    _collect(turns, texts, limit)
     text = "\n".join(texts)
     half = limit // 2
     return text if len(text) <= limit else text[:half] + text[-half:]
