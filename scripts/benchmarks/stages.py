@@ -37,7 +37,7 @@ _STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("request: parse, inspect, size", "pipeline/controls.py", ()),
     ("provider's answer: check, usage", "completions/openai_chat/", ()),
     ("pipeline, tries", "completions/", ()),
-    ("gateway's edge", "web/gateway/", ()),
+    ("gateway's edge", "web/gateway/application.py", ()),
     (
         "HTTP out",
         "server/exchange.py",

@@ -155,7 +155,7 @@ def governed(
         written = _written(data / "dev.env", process, log)
         key = written["SLUICEGATE_API_KEY"]
         for pid, line in children(process.pid).items():
-            beside["redis" if "embedded" in line else "ledger"] = pid
+            beside["ledger" if "ledger run" in line else "redis"] = pid
             pin(pid, site.cores.rest)
         title = "governed, embedded Redis" if embedded else "governed, Redis"
         target = Target(name, title, Request(port, PLAIN, headers=bearer(key)), (process.pid,), beside)

@@ -53,6 +53,14 @@ class UsageStoreContract:
         assert await store.append([row(cost_nano=300, reaped=True)]) == 0
         assert await store.spent("acme", "tenant", "acme", 0, 2000) == (120, 20)
 
+    async def test_a_withdrawn_estimate_costs_nothing_until_the_owners_own_row_comes(self, store):
+        await store.append([row(cost_nano=300, reaped=True, estimated=True)])
+        assert await store.append([row(cost_nano=0, reaped=True)]) == 1
+        assert (await store.spent("acme", "tenant", "acme", 0, 2000))[0] == 0
+        assert await store.append([row(cost_nano=300, reaped=True, estimated=True)]) == 0
+        assert await store.append([row(cost_nano=120)]) == 1
+        assert (await store.spent("acme", "tenant", "acme", 0, 2000))[0] == 120
+
     async def test_request_ids_of_tenants_do_not_collide(self, store):
         await store.append([row(), row(tenant="other", cost_nano=7)])
         assert await store.spent("other", "workspace", "growth", 0, 2000) == (7, 20)

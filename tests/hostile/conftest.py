@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hostile_rig import (  # noqa: E402 - found beside this file
+from hostile_rig import (
     LIFTED,
     READY_S,
     SHARED,

@@ -1,4 +1,6 @@
-"""Bodies that no client of good will sends: every one gets an answer that says what is wrong, and costs nothing."""
+"""Bodies that no client of good will sends: each gets an answer that says what is wrong, and costs nothing."""
+
+# ruff: noqa: E501 - a case to a line reads better than a case to ten
 
 import json
 import random
@@ -7,14 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hostile_rig import SECRET_TEXT
 
-CHAT, MESSAGES, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"
+CHAT, MESSAGES, RESPONSES, EMBEDDINGS = (
+    "/v1/chat/completions",
+    "/v1/messages",
+    "/v1/responses",
+    "/v1/embeddings",
+)
 PATHS = (CHAT, MESSAGES, RESPONSES, EMBEDDINGS)
 SEED = 20_261_120
 
 
 def _answer(body: dict) -> list[bytes]:
     content = json.dumps(body).encode()
-    return [b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content) + content]
+    return [
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content)
+        + content
+    ]
 
 
 GOOD_CHAT = _answer({
@@ -29,7 +39,12 @@ GOOD_MESSAGE = _answer({
 
 TEXT = f"hello {SECRET_TEXT}"
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
-FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}, "strict": True}
+FUNCTION = {
+    "name": "f",
+    "description": "d",
+    "parameters": {"type": "object", "properties": {}},
+    "strict": True,
+}
 FULL: dict[str, dict] = {
     CHAT: {
         "model": "scripted-small",
@@ -117,7 +132,16 @@ def changed(body, path, value):
 
 
 # What the other dialect has no word for; a request with it is refused before anything is translated.
-UNTRANSLATABLE = ("logit_bias", "verbosity", "text", "top_k", "container", "store", "output_config", "truncation")
+UNTRANSLATABLE = (
+    "logit_bias",
+    "verbosity",
+    "text",
+    "top_k",
+    "container",
+    "store",
+    "output_config",
+    "truncation",
+)
 
 
 def wrong_types(path: str, model: str | None = None) -> list[bytes]:
@@ -150,7 +174,9 @@ def mutations(path: str, count: int) -> list[bytes]:
             elif kind == 1:
                 del data[at : at + chance.randrange(1, 20)]
             elif kind == 2:
-                data[at:at] = chance.choice((b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"\x00", b"\xff", b"NaN", b"\\ud800"))
+                data[at:at] = chance.choice(
+                    (b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"\x00", b"\xff", b"NaN", b"\\ud800")
+                )
             elif kind == 3:
                 data[at:at] = data[at : at + chance.randrange(1, 100)]
             elif kind == 4:
@@ -164,7 +190,11 @@ def mutations(path: str, count: int) -> list[bytes]:
 
 
 def _user(content: str) -> bytes:
-    return b'{"model":"scripted-small","max_tokens":5,"messages":[{"role":"user","content":' + content.encode() + b"}]}"
+    return (
+        b'{"model":"scripted-small","max_tokens":5,"messages":[{"role":"user","content":'
+        + content.encode()
+        + b"}]}"
+    )
 
 
 def shapes() -> dict[str, bytes]:
@@ -213,7 +243,9 @@ ENORMOUS = (
 
 def numbers(path: str) -> list[bytes]:
     return [
-        json.dumps(FULL[path] | {"max_tokens": None, name: value} if path == CHAT else FULL[path] | {name: value}).encode()
+        json.dumps(
+            FULL[path] | {"max_tokens": None, name: value} if path == CHAT else FULL[path] | {name: value}
+        ).encode()
         for name in NUMBERS[path]
         for value in ENORMOUS
     ]
@@ -277,7 +309,9 @@ def test_wrong_types_on_the_way_to_another_dialect(gateway, upstream, path, mode
     upstream.plays[""] = GOOD_MESSAGE if model.startswith("claude") else GOOD_CHAT
     bodies = wrong_types(path, model)[::3]
     attack(gateway, path, bodies)
-    plain = json.dumps({name: v for name, v in FULL[path].items() if name not in UNTRANSLATABLE} | {"model": model})
+    plain = json.dumps(
+        {name: v for name, v in FULL[path].items() if name not in UNTRANSLATABLE} | {"model": model}
+    )
     assert gateway.post(path, plain.encode()).status == 200
 
 

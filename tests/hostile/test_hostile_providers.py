@@ -1,17 +1,25 @@
 """Providers that lie, stall, break off and send what they must not; every client's dialect in front."""
 
+# ruff: noqa: E501 - a case to a line reads better than a case to ten
+
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from hostile_rig import UPSTREAM_KEY, wait_for
 
-CHAT, MESSAGES, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"
+CHAT, MESSAGES, RESPONSES, EMBEDDINGS = (
+    "/v1/chat/completions",
+    "/v1/messages",
+    "/v1/responses",
+    "/v1/embeddings",
+)
 OPENAI, ANTHROPIC = "gpt-4.1-nano", "claude-haiku-4-5"
 
 
-def head(content_type: str = "application/json", length: int | None = None, status="200 OK", extra="") -> bytes:
+def head(
+    content_type: str = "application/json", length: int | None = None, status="200 OK", extra=""
+) -> bytes:
     size = "" if length is None else f"content-length: {length}\r\n"
     return f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\n{size}{extra}connection: close\r\n\r\n".encode()
 
@@ -23,7 +31,10 @@ def whole(answer, **options) -> list:
 
 def stream(*events, **options) -> list:
     """A stream of `events`: bytes as they are, anything else as the data of an event."""
-    sent = [each if isinstance(each, bytes) else b"data: " + json.dumps(each).encode() + b"\n\n" for each in events]
+    sent = [
+        each if isinstance(each, bytes) else b"data: " + json.dumps(each).encode() + b"\n\n"
+        for each in events
+    ]
     return [head("text/event-stream", **options), *sent]
 
 
@@ -46,7 +57,13 @@ def message(**changes) -> dict:
 
 def delta(text="fine", **changes) -> dict:
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
-    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]} | changes
+    return {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+    } | changes
 
 
 HUGE = 2**64 - 1
@@ -186,7 +203,9 @@ START = event("message_start", message=message(content=[], stop_reason=None))
 BLOCK = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
 TEXT = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "fine"})
 STOPPED = event("content_block_stop", index=0)
-ENDED = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 5})
+ENDED = event(
+    "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 5}
+)
 STOP = event("message_stop")
 
 MESSAGE_WHOLES = {
@@ -266,8 +285,23 @@ CASES = [
     (path, model, name, streamed)
     for path in (CHAT, MESSAGES, RESPONSES)
     for model, plays in (
-        (OPENAI, [*((n, False) for n in CHAT_WHOLES), *((n, True) for n in CHAT_STREAMS), ("garbage", True), ("401", True)]),
-        (ANTHROPIC, [*((n, False) for n in MESSAGE_WHOLES), *((n, True) for n in MESSAGE_STREAMS), ("garbage", False)]),
+        (
+            OPENAI,
+            [
+                *((n, False) for n in CHAT_WHOLES),
+                *((n, True) for n in CHAT_STREAMS),
+                ("garbage", True),
+                ("401", True),
+            ],
+        ),
+        (
+            ANTHROPIC,
+            [
+                *((n, False) for n in MESSAGE_WHOLES),
+                *((n, True) for n in MESSAGE_STREAMS),
+                ("garbage", False),
+            ],
+        ),
     )
     for name, streamed in plays
 ] + [(EMBEDDINGS, "text-embedding-3-small", name, False) for name in CHAT_WHOLES]
@@ -342,12 +376,16 @@ def test_after_all_of_it_nothing_is_held_and_the_books_agree(gateway, upstream):
 def test_figures_that_cannot_be_are_replaced_by_an_estimate(gateway, upstream, figure, streamed):
     usage = {"prompt_tokens": figure, "completion_tokens": figure, "total_tokens": figure}
     upstream.plays["lies"] = (
-        stream(delta("x" * 400), delta(choices=[], usage=usage), b"data: [DONE]\n\n") if streamed else whole(chat(usage=usage))
+        stream(delta("x" * 400), delta(choices=[], usage=usage), b"data: [DONE]\n\n")
+        if streamed
+        else whole(chat(usage=usage))
     )
     before = spend(gateway)
     reply = gateway.post(CHAT, request(CHAT, OPENAI, "lies", streamed=streamed))
     assert reply.status == 200
-    after = wait_for(lambda: (now := spend(gateway))["requests"] > before["requests"] and now, "the usage row")
+    after = wait_for(
+        lambda: (now := spend(gateway))["requests"] > before["requests"] and now, "the usage row"
+    )
     cost = after["cost_nano"] - before["cost_nano"]
     assert 0 < cost < 1_000_000
     assert after["estimated_nano"] - before["estimated_nano"] == cost

@@ -127,7 +127,7 @@ class Recovery:
         """Have a first value for `counter`; what was settled before. Many that ask at once read once."""
         task = state.filling.get(counter.committed)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._fill_from_ledger(state.tenant, counter))
+            task = asyncio.get_running_loop().create_task(self._fill_from_ledger(state, counter))
             state.filling[counter.committed] = task
             task.add_done_callback(lambda done: _filled(state, counter, done))
         return await asyncio.shield(task)

@@ -17,6 +17,9 @@ from sluicegate.kernel.money import nano_from_usd, usd
 from sluicegate.kernel.tenancy import checked_name
 
 
+_NAME_LENGTH = 256
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """One budget. `live` tells Redis's figures, which know holds, from the ledger's, which do not."""
@@ -92,6 +95,10 @@ def _override(budget: str, period: str, limit: str) -> BudgetOverride:
         # A model's id may have any characters; all other names are ours.
         if name != "*" and scope != Scope.MODEL:
             checked_name(name, scope)
+        if len(name) > _NAME_LENGTH or not name.isprintable() or "|" in name:
+            raise ValueError(
+                f"{scope} {name[:80]!r} must be at most {_NAME_LENGTH} printable characters, without '|'"
+            )
         return BudgetOverride(scope, name, period, None if limit == "policy" else nano_from_usd(limit))
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None

@@ -31,7 +31,7 @@ KEY_NAME = "made by the local server"
 def run(args: Namespace) -> int:
     """Start what is needed, serve until interrupted, stop what was started."""
     data: Path = (args.data or DEFAULT_DATA).resolve()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _prepare(data)
     settings.develop({"SLUICEGATE_DATA_DIR": str(data), "PORT": str(args.port), "HOST": args.host})
     configured = settings.load(settings.Settings).redis_url
     redis: LocalRedis | None = None
@@ -71,6 +71,17 @@ def run(args: Namespace) -> int:
         if redis is not None:
             redis.stop()
     return 0
+
+
+def _prepare(data: Path) -> None:
+    if not str(data).isprintable():
+        raise ConfigurationError(f"--data: {str(data)[:200]!r} has characters that no folder should have")
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"--data: {data} cannot be a folder: {error.strerror or error}") from None
+    if (data / ENVIRONMENT_FILE).is_dir():
+        raise ConfigurationError(f"{data / ENVIRONMENT_FILE} is a folder; move it away")
 
 
 def _start_ledger(data: Path) -> subprocess.Popen[bytes]:
@@ -130,7 +141,7 @@ async def _key(data: Path) -> str:
 def read_environment(path: Path) -> dict[str, str]:
     """The variables in a file of `NAME=value` lines, as a shell reads it; empty without the file."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))

@@ -65,7 +65,8 @@ class UsageStore(Protocol):
 
         A row is known by tenant and request id, and the first one wins, with one exception: a row that
         stands in for a lost owner's (`reaped`) gives way to the owner's own, as the counters do
-        (admission corrects its estimate by the difference), in whatever order the two arrive.
+        (admission corrects its estimate by the difference), and to the same row without cost (the estimate
+        is withdrawn), in whatever order they arrive.
         """
         ...
 

@@ -31,12 +31,16 @@ local function add(field, amount)
 end
 local open = redis.call('HVALS', KEYS[2])
 for _, record in ipairs(open) do
-  local lines, n = {}, 0
-  for line in string.gmatch(record, '([^\\n]*)\\n') do n = n + 1; lines[n] = line end
-  local nano, tokens, m, t = string.match(lines[1], '^(%d+) (%d+) (%d+) (%d+) ')
-  local at = 2
-  for i = 1, m do add(lines[at], tonumber(nano)); at = at + 3 end
-  for i = 1, t do add(lines[at], tonumber(tokens)); at = at + 2 end
+  local at = string.find(record, '\\n', 1, true)
+  local nano, tokens, m, t = string.match(record, '^(%d+) (%d+) (%d+) (%d+) ')
+  m, t = tonumber(m), tonumber(t)
+  for i = 1, m + t do
+    for part = 1, i <= m and 3 or 2 do
+      local from = at + 1
+      at = string.find(record, '\\n', from, true)
+      if part == 1 then add(string.sub(record, from, at - 1), tonumber(i <= m and nano or tokens)) end
+    end
+  end
 end
 local sums = {}
 for i, name in ipairs(names) do sums[2 * i - 1], sums[2 * i] = name, string.format('%.0f', held[name]) end

@@ -6,7 +6,6 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from exactness_rig.accounts import Reckoning, reckon
 from exactness_rig.asks import Mix
 from exactness_rig.clients import Seen, run_clients
 from exactness_rig.estate import RIG, TENANT, Estate, Key
+from exactness_rig.faults import Fault
 from exactness_rig.policies import Money, write_policies
 from sluicegate.adapters.web.http_client import HttpClient
 from sluicegate.kernel.money import nano_from_usd
@@ -65,9 +65,6 @@ class Outcome:
         )
         limit = next(limit for start, limit in self.limits.items() if f"cn|{name}".startswith(start[:-1]))
         return settled / limit
-
-
-Fault = Callable[[Estate], Awaitable[None]]
 
 
 async def run_trial(plan: Plan, fault: Fault | None = None) -> Outcome:

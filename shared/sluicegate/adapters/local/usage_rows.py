@@ -14,7 +14,8 @@ _INSERT = (
     f"INSERT INTO usage_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - our own column names
     "ON CONFLICT (tenant, request_id) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS)
-    + " WHERE usage_rows.reaped AND NOT excluded.reaped"
+    # The owner's own row, or an estimate that is withdrawn.
+    + " WHERE usage_rows.reaped AND (NOT excluded.reaped OR excluded.cost_nano = 0)"
 )
 _SCOPES = frozenset({"tenant", "workspace", "user", "key", "agent", "mission", "model", "provider"})
 _GROUPS = {

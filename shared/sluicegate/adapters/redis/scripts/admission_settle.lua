@@ -18,8 +18,9 @@
 -- A hold reaped too early (its owner lived, but could not be heard) stays in `past` for a day, so that the
 -- owner's own settlement corrects the estimate by the difference.
 -- A request may have further holds (`<request>~<number>`: a fallback, a hedge). The estimate for one is a usage
--- row of its own, known by the hold's id, for both may be reaped; when its owner lived after all, that row
--- is replaced by one of no cost, as the owner's own row stands under the request's id.
+-- row of its own, known by the hold's id, for both may be reaped. When an owner lived after all and its own row
+-- does not take the estimate's place (it has another id, or nothing was used and there is none), the
+-- estimate is withdrawn: the same row again, at no cost.
 
 local call, find, sub, format = redis.call, string.find, string.sub, string.format
 local counters, id, mode, event = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
@@ -46,9 +47,9 @@ local function iso(ms)
     math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
 end
 
-local function publish(kind, event_id, subject, tenant, data, source)
+local function publish(kind, event_id, subject, tenant, data)
   call('XADD', KEYS[4], '*', 'event', '{"specversion":"1.0","id":"' .. event_id
-    .. '","source":"' .. (source or '/sluicegate/admission') .. '","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
+    .. '","source":"/sluicegate/admission","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
     .. '","tenant":"' .. tenant .. '","datacontenttype":"application/json","subject":"' .. subject
     .. '","data":{' .. data .. '}}')
 end
@@ -146,8 +147,8 @@ elseif mode == 'charge' and open == 0 then
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
 end
 
-local further = past and find(id, '~', 1, true)
-if crossed or mode == 'reap' or further then
+local withdrawn = past and (event == '' or find(id, '~', 1, true))
+if crossed or mode == 'reap' or withdrawn then
   local alerts = {}
   for i = 1, m do alerts[i] = line() end
   local tenant = line()
@@ -166,13 +167,13 @@ if crossed or mode == 'reap' or further then
       end
     end
   end
-  if mode == 'reap' or further then
+  if mode == 'reap' or withdrawn then
     local row = string.gsub(id, '[^%w_.:~-]', '_')
-    local cost, flag, word, source = held, 'true', ':estimated', nil
-    if further then cost, flag, word, source = 0, 'false', ':corrected', '/sluicegate/admission/corrections' end
+    local cost, flag, word = held, 'true', ':estimated'
+    if withdrawn then cost, flag, word = 0, 'false', ':withdrawn' end
     publish('usage.recorded', row .. word, string.match(row, '^[^~]*'), tenant, format(
       '"request_id":"%s","at":%.3f,"cost_nano":%.0f,"held_nano":%.0f,"estimated":%s',
-      row, clock() / 1000, cost, held, flag) .. sub(record, at + 1), source)
+      row, clock() / 1000, cost, held, flag) .. sub(record, at + 1))
     if mode == 'reap' then return {'reaped', held} end
   end
 end
