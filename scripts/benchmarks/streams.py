@@ -52,6 +52,7 @@ class _Run:
         self.events: Counter[int] = Counter()
         self.problems: Counter[str] = Counter()
         self.room = asyncio.Semaphore(OPENING)
+        self.transports: set[asyncio.Transport] = set()
         self.begun_at = 0.0
 
     def began(self) -> None:
@@ -74,6 +75,7 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._run.transports.add(self._transport)
         self._transport.write(self._run.raw)
 
     def data_received(self, data: bytes) -> None:
@@ -91,6 +93,8 @@ class _Stream(asyncio.Protocol):
             self._end(None if b"[DONE]" in self._tail else "ended without [DONE]")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._run.transports.discard(self._transport)
         self._end(f"cut ({exc!r})")
 
     def _end(self, problem: str | None) -> None:
@@ -130,12 +134,17 @@ async def _hold_open(target: Target, request: Request, wanted: int, within_s: fl
     await asyncio.gather(opener, return_exceptions=True)
     if run.ended < wanted:
         run.problems[f"not over after {within_s:.0f} s"] += wanted - run.ended
+    complete, problems = run.complete, dict(run.problems.most_common(5))
+    for transport in tuple(run.transports):
+        transport.abort()
+    while run.transports:  # noqa: ASYNC110 - the event loop tells each within a turn or two
+        await asyncio.sleep(0)
     return Streams(
         wanted=wanted,
-        complete=run.complete,
+        complete=complete,
         peak_open=run.peak,
         events=dict(run.events),
-        problems=dict(run.problems.most_common(5)),
+        problems=problems,
         rss_before=before,
         rss_at_peak=at_peak,
         rss_after=rss_kib(target.gateway),

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hostile_rig import LIFTED, Gateway, read_reply, wait_for
@@ -27,7 +28,7 @@ class Load:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._call, args=(n,)) for n in range(callers)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         wait_for(lambda: self.seen[200] > 20, "answers")
@@ -60,7 +61,8 @@ def body(text: str, *, stream: bool) -> bytes:
 
 def child(gateway: Gateway, word: str) -> int:
     """The process id of the gateway's child whose command line has `word` in it."""
-    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+    tasks = Path(f"/proc/{gateway.process.pid}/task").iterdir()
+    children = [pid for task in tasks for pid in (task / "children").read_text().split()]
     found = [pid for pid in children if word in Path(f"/proc/{pid}/cmdline").read_bytes().decode()]
     return int(found[0])
 
@@ -96,6 +98,15 @@ def test_after_a_kill_holds_are_charged_as_estimates_and_accounts_agree(first, s
     assert lost["cost_nano"] == lost["estimated_nano"] > 0
 
 
+def test_a_killed_ledger_process_is_started_again_and_takes_what_waited(second):
+    second.assert_whole()
+    before = outcomes(second)["success"]["requests"]
+    os.kill(child(second, "ledger"), signal.SIGKILL)
+    for _ in range(3):
+        assert second.post(CHAT, body("[[tokens 2]]", stream=False)).status == 200
+    wait_for(lambda: outcomes(second)["success"]["requests"] == before + 3, "the ledger to catch up")
+
+
 def test_a_killed_redis_refuses_clearly_and_loses_nothing_that_was_answered(start_gateway, second):
     answered = outcomes(second)["success"]["requests"]
     with Load(second) as load:
@@ -116,7 +127,7 @@ def test_a_killed_redis_refuses_clearly_and_loses_nothing_that_was_answered(star
 
 
 def test_sigterm_ends_streams_and_long_requests_in_time_and_settles_them(start_gateway, second):
-    gateway = start_gateway("drained", CHANGES)
+    gateway = start_gateway("drained", CHANGES, DRAIN_SECONDS="4")
     waiting = []
     for text in ("[[tokens 4000]] [[delay 20ms]]", "[[first 30s]]", "[[stall after 5]]"):
         for stream in (True, False):

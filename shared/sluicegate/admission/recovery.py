@@ -21,6 +21,8 @@ NO_GENERATION = "none"
 
 _FOREVER_S = 86_400.0
 _TRIES = 5
+# The share of a recovery in which the ledger takes what is in the outbox; then counters get their values.
+_LEDGER_TAKES = 0.75
 _AT_ONCE = 64
 # Events of the newest settlements, kept for a store that loses its outbox; some 2 MB at most.
 _RECENT = 2_048
@@ -68,6 +70,7 @@ class Recovery:
                 _LOG.warning("counters of %s were lost; %d holds are put back", state.tenant, len(state.open))
                 events = [event for tenant, event in self._recent if tenant == state.tenant]
                 await self._upkeep.append(state.tenant, events)
+                await self._upkeep.enlist(state.tenant)
             grants = list(state.open.values())
             for first in range(0, len(grants), _AT_ONCE):
                 await asyncio.gather(
@@ -109,19 +112,21 @@ class Recovery:
     async def _begin(self, state: TenantState, *, known: bool) -> float:
         """Have a generation in force, or at least in recovery; seconds until it admits."""
         async with state.beginning:
-            marks: list[bytes] = []
-            if self._revocations is not None:
-                try:
-                    revoked = await self._revocations.revoked(state.tenant)
-                except DependencyUnavailableError as error:
-                    raise _ledger_away(error) from error
-                marks = [revocation_field(key) for key in revoked]
             # A tenant that never spent and that we never served is new: nobody has a hold to put back.
             recovery_s = self._recovery_s if known or state.generation else 0.0
-            name = secrets.token_hex(8)
-            generation, wait = await self._upkeep.begin(state.tenant, marks, name, recovery_s)
+            generation, wait = await self._name_generation(state, recovery_s)
             await self.adopt(state, generation)
         return wait
+
+    async def _name_generation(self, state: TenantState, recovery_s: float) -> tuple[str, float]:
+        marks: list[bytes] = []
+        if self._revocations is not None:
+            try:
+                revoked = await self._revocations.revoked(state.tenant)
+            except DependencyUnavailableError as error:
+                raise _ledger_away(error) from error
+            marks = [revocation_field(key) for key in revoked]
+        return await self._upkeep.begin(state.tenant, marks, secrets.token_hex(8), recovery_s)
 
     async def _fill(self, state: TenantState, counter: Counter) -> int:
         """Have a first value for `counter`; what was settled before. Many that ask at once read once."""
@@ -132,12 +137,18 @@ class Recovery:
             task.add_done_callback(lambda done: _filled(state, counter, done))
         return await asyncio.shield(task)
 
-    async def _fill_from_ledger(self, tenant: str, counter: Counter) -> int:
+    async def _fill_from_ledger(self, state: TenantState, counter: Counter) -> int:
+        tenant = state.tenant
         (value,) = await self._upkeep.read(tenant, (counter,))
         if value is not None:
             return value[1]
         try:
             spent = await self.spent(tenant, counter)
+            if (spent or state.generation) and not (await self._upkeep.renew(tenant, (), 0)).generation:
+                # A loss: all instances tell the outbox again what it may have lost; that counts too.
+                _, left_s = await self._name_generation(state, self._recovery_s)
+                await asyncio.sleep(max(0.0, left_s - self._recovery_s * (1 - _LEDGER_TAKES)))
+                spent = await self.spent(tenant, counter)
         except DependencyUnavailableError as error:
             raise _ledger_away(error) from error
         await self._upkeep.seed(tenant, ((counter, spent),))

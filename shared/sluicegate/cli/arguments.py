@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     _budget(_group(commands, "budget", "see budgets and set them at run time"))
     _spend(commands)
     _ledger(_group(commands, "ledger", "keep the ledger"))
+    _cache(_group(commands, "cache", "make stored answers void"))
     _policy(_group(commands, "policy", "check the policy files"))
     _token(_group(commands, "token", "issue tokens with the local key, for trying things out"))
     _route(_group(commands, "route", "explain which model would answer"))
@@ -119,6 +120,17 @@ def _spend(commands: Any) -> None:
     when = "a date (2026-11-20), a time (2026-11-20T14:00Z), or how long ago (36h, 7d)"
     spend.add_argument("--since", metavar="WHEN", help=f"{when}; default: this month's first day, UTC")
     spend.add_argument("--until", metavar="WHEN", help=f"{when}; default: now")
+
+
+def _cache(commands: Any) -> None:
+    voiding = _command(commands, "invalidate", "cache:invalidate", "make stored answers void, at once")
+    _tenant(voiding)
+    voiding.add_argument(
+        "--event",
+        metavar="EVENT",
+        help="those that this event voids, such as feedback_received or code_changed",
+    )
+    voiding.add_argument("--workspace", metavar="NAME", help="only those of this workspace")
 
 
 def _ledger(commands: Any) -> None:

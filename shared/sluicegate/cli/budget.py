@@ -16,7 +16,6 @@ from sluicegate.kernel.errors import DependencyUnavailableError, InvalidRequestE
 from sluicegate.kernel.money import nano_from_usd, usd
 from sluicegate.kernel.tenancy import checked_name
 
-
 _NAME_LENGTH = 256
 
 
@@ -95,13 +94,17 @@ def _override(budget: str, period: str, limit: str) -> BudgetOverride:
         # A model's id may have any characters; all other names are ours.
         if name != "*" and scope != Scope.MODEL:
             checked_name(name, scope)
-        if len(name) > _NAME_LENGTH or not name.isprintable() or "|" in name:
-            raise ValueError(
-                f"{scope} {name[:80]!r} must be at most {_NAME_LENGTH} printable characters, without '|'"
-            )
+        _check_printable(scope, name)
         return BudgetOverride(scope, name, period, None if limit == "policy" else nano_from_usd(limit))
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
+
+
+def _check_printable(scope: str, name: str) -> None:
+    if len(name) > _NAME_LENGTH or not name.isprintable() or "|" in name:
+        raise ValueError(
+            f"{scope} {name[:80]!r} must be at most {_NAME_LENGTH} printable characters, without '|'"
+        )
 
 
 async def _announce(local: Local, tenant: str) -> bool:

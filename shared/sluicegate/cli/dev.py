@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import os
 import shlex
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from types import ModuleType
 from sluicegate import settings
 from sluicegate.adapters.redis.local_server import LocalRedis, start_local_redis
 from sluicegate.cli.context import DEFAULT_DATA, open_local
+from sluicegate.cli.kept_process import KeptProcess
 from sluicegate.cli.output import say
 from sluicegate.identity.administration import KeyRequest
 from sluicegate.identity.api_keys import parse_key
@@ -24,7 +24,6 @@ from sluicegate.web.server.server import Server
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 ENVIRONMENT_FILE = "dev.env"
-STOP_WITHIN_S = 5.0
 KEY_NAME = "made by the local server"
 
 
@@ -35,7 +34,7 @@ def run(args: Namespace) -> int:
     settings.develop({"SLUICEGATE_DATA_DIR": str(data), "PORT": str(args.port), "HOST": args.host})
     configured = settings.load(settings.Settings).redis_url
     redis: LocalRedis | None = None
-    ledger: subprocess.Popen[bytes] | None = None
+    ledger: KeptProcess | None = None
     if configured is None:
         redis = start_local_redis(data, prefer=args.redis)
         settings.develop({"REDIS_URL": redis.url})
@@ -67,7 +66,7 @@ def run(args: Namespace) -> int:
     finally:
         # The ledger takes what the gateway settled last; Redis must outlive both.
         if ledger is not None:
-            _stop(ledger)
+            ledger.stop()
         if redis is not None:
             redis.stop()
     return 0
@@ -84,21 +83,10 @@ def _prepare(data: Path) -> None:
         raise ConfigurationError(f"{data / ENVIRONMENT_FILE} is a folder; move it away")
 
 
-def _start_ledger(data: Path) -> subprocess.Popen[bytes]:
+def _start_ledger(data: Path) -> KeptProcess:
     """The process that takes usage events to the ledger; it ends with this one."""
     command = [sys.executable, "-m", "sluicegate", "ledger", "run", "--data", str(data)]
-    command += ["--parent", str(os.getpid())]
-    # In a session of its own, so that Ctrl-C reaches the gateway first, which has settlements to make.
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    return KeptProcess([*command, "--parent", str(os.getpid())], "the ledger's process")
 
 
 _KINDS = {"server": "redis-server", "embedded": "embedded Redis"}

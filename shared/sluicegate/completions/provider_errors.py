@@ -23,7 +23,7 @@ from sluicegate.kernel.errors import (
 _MESSAGE_LIMIT = 2_000
 _QUOTA_WORDS = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
 # What looks like a credential. Providers quote the one they were sent, and that is the gateway's own.
-_CREDENTIAL = re.compile(r"\b(?:sk|pk|key|AIza|ya29|Bearer)[-_. ][\w*.-]{8,}")
+_CREDENTIAL = re.compile(r"(?:\b(?:[gpr]?sk|pk|key|ya29|xai|hf|nvapi|pplx|Bearer)[-_. ]|AIza)[\w*.-]{8,}")
 # Events in a stream have no status; their type, or OpenAI's code, stands for one.
 _STATUS_BY_WORD = {
     "invalid_request_error": 400,

@@ -10,7 +10,7 @@ Plan = Literal["free", "pro", "studio", "enterprise"]
 class Principal:
     """Who calls, as established by a key or a token. Every field comes from the credential.
 
-    `key_id` is the API key's public id (or the token's `jti` for a JWT); `permissions` is the union
+    `key_id` is the API key's public id (`token.` and the user for a JWT); `permissions` is the union
     of the roles' permissions narrowed by the key's scopes; `expires_at` is in epoch seconds.
     `allowed_models` holds catalogue ids or shell patterns; empty means all.
     """

@@ -57,7 +57,7 @@ class TokenVerifier:
         except jwt.PyJWTError:
             _refuse("the token is not signed by a known key", "token_signature")
         self._check(claims)
-        return self._principal(token, claims)
+        return self._principal(claims)
 
     def _check(self, claims: Mapping[str, Any]) -> None:
         policy, now = self._policy, self._clock.now()
@@ -75,7 +75,7 @@ class TokenVerifier:
         if expires - issued > policy.max_life_s:
             _stale(f"the token lives longer than {policy.max_life_s:.0f} seconds", "token_life")
 
-    def _principal(self, token: bytes, claims: Mapping[str, Any]) -> Principal:
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
         names = self._policy.claims
         tenant = _name(claims, names.tenant)
         if self._policy.tenants and tenant not in self._policy.tenants:
@@ -91,15 +91,12 @@ class TokenVerifier:
         plan = claims.get(names.plan, "free")
         if not isinstance(plan, str) or plan not in _PLANS:
             _stale(f"the token's {names.plan!r} is not one of {', '.join(sorted(_PLANS))}", "token_claims")
-        jti = claims.get("jti")
         return Principal(
             tenant=tenant,
             workspace=_name(claims, names.workspace),
             user=name_of(subject),
-            # Without an id of its own the token is named after itself.
-            key_id=name_of(jti)
-            if isinstance(jti, str) and jti
-            else name_of(hashlib.sha256(token).hexdigest()[:32]),
+            # Not the token's own id: a fresh token must not bring fresh limits with it.
+            key_id=name_of(f"token.{name_of(subject)}"),
             roles=frozenset(roles),
             permissions=permissions,
             plan=cast("Plan", plan),

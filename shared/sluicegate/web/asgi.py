@@ -9,7 +9,7 @@ from sluicegate.kernel.errors import PayloadTooLargeError, RequestTimeoutError
 from sluicegate.web.exchange import ClientGoneError, Headers
 from sluicegate.web.server.heads import declared_length, header_lines
 from sluicegate.web.server.limits import ServerLimits
-from sluicegate.web.server.mount import AsgiApp, Receive, Scope, Send
+from sluicegate.web.server.mount import AsgiApp, Message, Receive, Scope, Send
 from sluicegate.web.server.problems import PROBLEM_HEADERS, Handler, escaped
 
 _log = logging.getLogger(__name__)
@@ -153,8 +153,8 @@ class AsgiExchange:
         else:
             kept.append((b"content-length", b"%d" % length))
         self._finished()
-        await self._send({"type": "http.response.start", "status": status, "headers": kept})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._out({"type": "http.response.start", "status": status, "headers": kept})
+        await self._out({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: Headers) -> None:
         """As `Exchange.start`."""
@@ -162,7 +162,7 @@ class AsgiExchange:
         self.state = STARTED
         if self.gone:
             return
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._out({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, chunk: bytes) -> None:
         """As `Exchange.write`; ClientGoneError once the client has gone."""
@@ -170,7 +170,8 @@ class AsgiExchange:
             raise RuntimeError("write comes after start and before finish")
         self._check_there()
         if chunk and self.method != "HEAD":
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._out({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._check_there()
 
     async def finish(self) -> None:
         """As `Exchange.finish`."""
@@ -181,7 +182,18 @@ class AsgiExchange:
         self._finished()
         if self.gone:
             return
-        await self._send({"type": "http.response.body", "body": b""})
+        await self._out({"type": "http.response.body", "body": b""})
+
+    async def _out(self, message: Message) -> None:
+        if self.gone:
+            return
+        try:
+            await self._send(message)
+        except OSError:
+            # How a server says that the client has gone (ASGI HTTP 2.4), maybe before the pump hears of it.
+            self.gone = True
+            self._changed.set()
+            self._over.set()
 
     def _begin(self, status: int, headers: Headers) -> None:
         if self.state != NEW:

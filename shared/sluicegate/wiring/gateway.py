@@ -39,7 +39,7 @@ from sluicegate.completions.registry import codecs
 from sluicegate.completions.translate import translator
 from sluicegate.identity.authenticator import Authenticator
 from sluicegate.kernel.clock import Clock, SystemClock
-from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.kernel.errors import ConfigurationError, SluicegateError
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.kernel.telemetry import logs, metrics
 from sluicegate.kernel.telemetry.access import ACCESS
@@ -276,8 +276,10 @@ def _redis_check(redis: RedisClient) -> Callable[[], Awaitable[str | None]]:
     async def check() -> str | None:
         try:
             await redis.execute("PING")
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
-            return str(error)
+        except SluicegateError as error:
+            # Anybody may read the answer; the address that the reason names is for the log.
+            log.warning("redis does not answer: %s", error)
+            return error.message
         return None
 
     return check

@@ -69,7 +69,7 @@ def write_policies(
                 "lifetime_s": lifetime_s,
                 "heartbeat_s": lifetime_s / 4,
                 "reap_s": 0.5,
-                "recovery_s": 1.0,
+                "recovery_s": 2.0,
             },
             "waiting": {"seconds": 1, "length": 1000},
         },

@@ -1,4 +1,4 @@
-"""`./scripts/bench` measures something: its upstream, its generator, its latencies, small and on real sockets."""
+"""`./scripts/bench` measures something: its upstream, generator and clients, small and on real sockets."""
 
 import subprocess
 import sys
@@ -38,11 +38,12 @@ def test_streams_are_counted_to_their_last_event(site: Site) -> None:
     assert not found.problems
 
 
-def test_a_refused_stream_is_a_problem_not_a_stream(site: Site) -> None:
+def test_an_answer_that_is_no_stream_does_not_count_and_ends_in_time(site: Site) -> None:
     with targets.upstream(site, plain=True) as served:
         target = Target("x", "X", Request(served.upstream, PLAIN), served.upstream_pids)
         found = streams.hold_open(target, Request(served.upstream, PLAIN), wanted=1, within_s=1)
     assert found.complete == 0
+    assert found.problems == {"not over after 1 s": 1}
 
 
 def test_help_names_the_cases() -> None:

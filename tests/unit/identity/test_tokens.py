@@ -72,7 +72,7 @@ def place():
 async def test_a_good_token_becomes_its_principal(place):
     principal = await place.verifier.verify(place.token(plan="pro", zoneinfo="Europe/Berlin"))
     assert (principal.tenant, principal.workspace, principal.user) == ("acme", "growth", "kim")
-    assert (principal.key_id, principal.method) == ("tok-1", "jwt")
+    assert (principal.key_id, principal.method) == ("token.kim", "jwt")
     assert (principal.plan, principal.timezone) == ("pro", "Europe/Berlin")
     assert principal.permissions == {"execute_tasks", "access_models", "write_logs"}
 
@@ -307,5 +307,5 @@ async def test_the_authenticator_takes_tokens_and_remembers_them(make_world):
     place.served = {"keys": []}
     with pytest.raises(AuthenticationError):
         await authenticator.authenticate(header[:-3] + b"AAA", None, "c")
-    authenticator.forget("tok-1")
+    authenticator.forget("token.kim")
     assert authenticator.peek(header) is None

@@ -30,7 +30,7 @@ from sluicegate.routing.policy import RoutingPolicy
 from sluicegate.routing.service import Router
 
 MODEL = {
-    "capabilities": ["chat", "streaming", "multiple_choices"],
+    "capabilities": ["chat", "streaming", "multiple_choices", "vision"],
     "context_tokens": 100_000,
     "output_tokens_limit": 100_000,
 }
@@ -162,7 +162,7 @@ class Bench:
         catalogue = Catalogue(ModelsPolicy.model_validate(MODELS))
         self.alpha, self.beta = MadeUpProvider("alpha"), MadeUpProvider("beta")
         self.admission = RecordingAdmission()
-        router = Router(catalogue, routing, load_classifier(), SystemClock(), random.Random(1))
+        self.router = router = Router(catalogue, routing, load_classifier(), SystemClock(), random.Random(1))
         self.pipeline = CompletionPipeline(
             codecs=codecs(),
             translator=translator,
@@ -174,12 +174,12 @@ class Bench:
             limits=DEFAULT_LIMITS,
         )
 
-    async def ask(self, **body):
+    async def ask(self, controls=NONE, **body):
         """The answer to a chat completion of model `first`."""
         content = {"model": "first", "messages": [{"role": "user", "content": "hello"}]} | body
         principal = Principal("acme", "team", "ann", "key_1", frozenset(), frozenset())
         started = time.perf_counter()
-        inbound = Inbound("req_1", Dialect.OPENAI_CHAT, principal, orjson.dumps(content), started, NONE)
+        inbound = Inbound("req_1", Dialect.OPENAI_CHAT, principal, orjson.dumps(content), started, controls)
         return await self.pipeline.run(inbound)
 
 
@@ -219,4 +219,11 @@ def ending(prompt=10, output=5):
 @pytest.fixture
 def wire():
     """What providers are scripted with."""
-    return SimpleNamespace(Script=Script, whole=whole, delta=delta, ending=ending)
+    return SimpleNamespace(
+        Script=Script,
+        Reply=MadeUpReply,
+        ANTHROPIC=Dialect.ANTHROPIC_MESSAGES,
+        whole=whole,
+        delta=delta,
+        ending=ending,
+    )

@@ -210,7 +210,8 @@ def _part(part: Any, path: str, media: _Media) -> None:
         url = _inner(part, "image_url", "url", path)
         media.images += 1
         media.bits |= capabilities.VISION
-        if url.startswith("data:"):
+        # Anything else in a data URL is not bounded as a picture is, so it counts as text.
+        if url.startswith("data:image/"):
             media.bytes += len(url)
     elif kind == "input_audio":
         data = _inner(part, "input_audio", "data", path)

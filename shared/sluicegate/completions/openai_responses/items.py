@@ -91,7 +91,8 @@ def _part(part: Any, path: str, media: Media) -> None:
         media.bits |= capabilities.VISION
         if part.get("image_url") is None:
             _required(part, "file_id", path, "needs 'image_url' or 'file_id', a string")
-        elif _required(part, "image_url", path).startswith("data:"):
+        # Anything else in a data URL is not bounded as a picture is, so it counts as text.
+        elif _required(part, "image_url", path).startswith("data:image/"):
             media.bytes += len(part["image_url"])
     elif kind == "input_file":
         media.bits |= capabilities.DOCUMENTS

@@ -146,8 +146,12 @@ class Attempt:
         headers = inbound.forward
         if completion.span is not None:
             span = completion.span.child(
-                f"chat {model.upstream}",
-                {"gen_ai.system": provider.kind, "gen_ai.request.model": model.upstream},
+                f"{completion.operation} {model.upstream}",
+                {
+                    "gen_ai.operation.name": completion.operation,
+                    "gen_ai.system": provider.kind,
+                    "gen_ai.request.model": model.upstream,
+                },
             )
             headers = [*headers, *span.headers()]
         call = UpstreamCall(
@@ -223,7 +227,7 @@ class Attempt:
         self, completion: Completion, provider: Provider, call: UpstreamCall, translator: Translator | None
     ) -> Whole:
         reply = await self._send(provider, call)
-        prompt = Usage(input_tokens=completion.facts.input_estimate)
+        prompt = Usage(input_tokens=completion.facts.input_estimate, images=completion.facts.images)
         try:
             raw = await reply.read()
         except UpstreamFailure as failure:
@@ -245,6 +249,7 @@ class Attempt:
             # A provider that keeps its figures to itself is not free: its answer is weighed instead.
             completion.estimated = True
             usage = replace(prompt, output_tokens=delta_tokens(len(raw)) if completion.cap else 0)
+        usage.images = completion.facts.images
         if translator is not None:
             try:
                 parsed = translator.response(parsed, completion.model.id)

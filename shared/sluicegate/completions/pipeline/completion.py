@@ -72,6 +72,11 @@ class Completion:
     assembler: StreamAssembler | None = None
 
     @property
+    def operation(self) -> str:
+        """What is asked of the model, in the words of OpenTelemetry's GenAI conventions."""
+        return "embeddings" if self.inbound.dialect is Dialect.OPENAI_EMBEDDINGS else "chat"
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the request's head was read."""
         return time.perf_counter() - self.inbound.started

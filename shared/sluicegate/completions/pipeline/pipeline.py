@@ -99,10 +99,11 @@ class CompletionPipeline:
         """
         completion = self._consider(inbound)
         if self._tracing is not None:
+            operation = completion.operation
             completion.span = self._tracing.receive(
                 inbound.traceparent,
-                f"chat {completion.facts.model}",
-                {"gen_ai.operation.name": "chat", "gen_ai.request.model": completion.facts.model},
+                f"{operation} {completion.facts.model}",
+                {"gen_ai.operation.name": operation, "gen_ai.request.model": completion.facts.model},
             )
         try:
             answer = await self._reuse.find(completion)
@@ -204,7 +205,7 @@ class CompletionPipeline:
         except BaseException:
             await give_back(self._admission, completion, "failure", None)
             raise
-        return self._streamed(completion, answer)
+        return await self._streamed(completion, answer)
 
     async def _admit(self, completion: Completion, *, count: bool) -> Grant:
         """Hold money for the present model. `count` False: a further model of the same request.
@@ -236,13 +237,15 @@ class CompletionPipeline:
             tokens = grant.held_tokens - completion.spent.total_tokens
             allowed = (tokens - wanted.input_bound) // facts.choices
             completion.cap = min(affordable_cap(completion.model, facts, wanted, nano), allowed)
-        elif grant.remaining_nano is None:
-            completion.cap = wanted.cap
         else:
-            nano += grant.remaining_nano
+            # Without a budget, or with Redis away, the caller's own limit still holds.
             limit = completion.inbound.controls.max_cost_nano
-            nano = nano if limit is None else min(nano, limit - completion.spent_nano)
-            completion.cap = affordable_cap(completion.model, facts, wanted, nano)
+            bounds = [] if limit is None else [limit - completion.spent_nano]
+            if grant.remaining_nano is not None:
+                bounds.append(nano + grant.remaining_nano)
+            completion.cap = wanted.cap
+            if bounds:
+                completion.cap = affordable_cap(completion.model, facts, wanted, min(bounds))
         if completion.cap < 1:
             raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
 
@@ -278,6 +281,7 @@ class CompletionPipeline:
         completion.subject = replace(completion.subject, model=model.id)
         taken: Grant | None = None
         try:
+            self._attempt.translated(completion)
             taken = completion.grant = await self._admit(completion, count=False)
             self._clamp(completion)
         except SluicegateError:
@@ -303,12 +307,12 @@ class CompletionPipeline:
             await self._reuse.keep(completion, answer.body)
         return Answer(200, self._headers(completion, b"application/json", cost=True), answer.body)
 
-    def _streamed(self, completion: Completion, opened: Opened) -> Answer:
+    async def _streamed(self, completion: Completion, opened: Opened) -> Answer:
         completion.error = None
         headers = self._headers(completion, b"text/event-stream; charset=utf-8", cost=False)
         headers.append((b"cache-control", b"no-cache"))
         headers.append((b"x-accel-buffering", b"no"))
-        return Answer(200, headers, stream=self._relay.stream(completion, opened, self._ended))
+        return Answer(200, headers, stream=await self._relay.stream(completion, opened, self._ended))
 
     async def _ended(self, completion: Completion) -> None:
         """A stream is settled, whether the client saw its end or not."""

@@ -20,7 +20,7 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
     Its id is the request id, so that however often it is delivered, it is applied once.
     """
     inbound, subject, usage = completion.inbound, completion.subject, completion.usage
-    if completion.spent_nano:
+    if completion.spent.total_tokens:
         usage = usage.plus(completion.spent)
     at = time.time() if now is None else now
     grant = completion.grant

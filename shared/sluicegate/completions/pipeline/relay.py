@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
 
 from sluicegate.admission.service import AdmissionService
 from sluicegate.completions.pipeline.attempt import Opened
@@ -34,15 +35,27 @@ class Relay:
         """The bytes for the client, whole events only. Settles before the last of them is given out.
 
         `finished` is awaited once the stream is settled, however it ended. A failure in mid-stream
-        becomes the dialect's error event: what was sent cannot be taken back.
+        becomes the dialect's error event: what was sent cannot be taken back. A stream that is closed
+        before anything was taken from it is settled like one that was left.
         """
+        stream = self._bytes(completion, opened, finished)
+        # Closing a generator that has not begun runs none of it, and the hold would stay.
+        await anext(stream)
+        return stream
+
+    async def _bytes(
+        self, completion: Completion, opened: Opened, finished: Finished
+    ) -> AsyncGenerator[bytes, None]:
+        """An empty piece first, by which it has begun; then as `stream` says."""
         meter = opened.meter
         complete = False
         try:
             out = opened.first
             if not meter.finished:
+                _collect(completion, out)
+            yield b""
+            if not meter.finished:
                 if out:
-                    _collect(completion, out)
                     yield out
                 async for chunk in opened.chunks:
                     out = meter.feed(chunk)
@@ -74,10 +87,8 @@ class Relay:
             completion.outcome, completion.error = "failure", error.code
             if not complete:
                 complete = True
-                meter.feed(await opened.reply.cancel(self._policy.linger_seconds))
-                take_usage(completion, meter)
-                await settle(self._admission, completion)
-                await finished(completion)
+                # In a task of its own: what it costs is charged even if this one is cancelled meanwhile.
+                await asyncio.shield(self._in_background(self._cut(completion, opened, finished)))
             yield completion.codec.stream_error(error, completion.inbound.request_id)
         except Exception:
             request_id = completion.inbound.request_id
@@ -85,7 +96,7 @@ class Relay:
             yield completion.codec.stream_error(SluicegateError(_FAULT), request_id)
         finally:
             if not complete:
-                self._abandon(completion, opened, finished)
+                self._in_background(self._finish(completion, opened, finished))
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for abandoned streams to be settled; after `timeout_s` cut them, which settles them too."""
@@ -114,10 +125,27 @@ class Relay:
         # Denied for now; others may settle meanwhile. Half of the head start stays for what is under way.
         return produced + ahead // 2 <= paid
 
-    def _abandon(self, completion: Completion, opened: Opened, finished: Finished) -> None:
-        task = asyncio.get_running_loop().create_task(self._finish(completion, opened, finished))
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
+        return task
+
+    async def _cut(self, completion: Completion, opened: Opened, finished: Finished) -> None:
+        """The stream failed: stop the provider, and charge what it produced."""
+        request_id = completion.inbound.request_id
+        try:
+            opened.meter.feed(await opened.reply.cancel(self._policy.linger_seconds))
+        except asyncio.CancelledError:
+            log.info("cut a failed stream at shutdown", extra={"request_id": request_id})
+            opened.reply.close()
+        except Exception:
+            # As in `_finish`: what was read until then is charged.
+            log.exception("a failed stream could not be read out", extra={"request_id": request_id})
+            opened.reply.close()
+        take_usage(completion, opened.meter)
+        await settle(self._admission, completion)
+        await finished(completion)
 
     async def _finish(self, completion: Completion, opened: Opened, finished: Finished) -> None:
         """The client is gone: read on for the provider's own figures, for a while; then cut and charge."""

@@ -81,7 +81,8 @@ class Reuse:
         if slot is not None and cache is not None:
             clamped = completion.cap < completion.size.cap
             # An answer without figures may be no answer at all, such as an error sent with status 200.
-            complete = not completion.estimated
+            # A fallback's is not kept: the key, and what a hit says of itself, are the first model's.
+            complete = not completion.estimated and completion.model is completion.plan.candidates[0].model
             if worth_keeping(cache.policy, status=200, size=len(body), complete=complete, clamped=clamped):
                 answer = CachedAnswer(
                     body=body,

@@ -62,7 +62,11 @@ def used_so_far(facts: RequestFacts, meter: StreamMeter) -> Usage:
     """What a stream has used: as its provider said, and as was counted where that is silent or older."""
     usage = meter.usage
     if usage is None:
-        return Usage(input_tokens=facts.input_estimate, output_tokens=meter.produced_tokens)
+        return Usage(
+            input_tokens=facts.input_estimate, output_tokens=meter.produced_tokens, images=facts.images
+        )
+    # Providers' figures count tokens only; a price per image is charged for what the request has.
+    usage.images = facts.images
     if not meter.finished:
         # Figures said before the end (Anthropic's message_start) lack what came after them.
         usage.output_tokens = max(usage.output_tokens, meter.produced_tokens)

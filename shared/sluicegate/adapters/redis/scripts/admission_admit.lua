@@ -9,8 +9,10 @@
 --       9 number of money counters (m)  10 of token counters (t)  11 of slots (s)  12 of rates (r)
 --      13 'generation'  14 revocation field, then the fields: m + t committed, s slots, r rates,
 --      then the m + t + s limits, then per rate: period in ms, limit
+--      last, or absent: the id of a hold to take this one's place of
 -- Reply {'held', generation, nano, tokens, money left or -1, token counter or -1, tokens left,
 --        rate or -1, its count in this bucket, in the one before, ms into this bucket}
+--       {'swapped', the same}                    held, and the hold named last is gone
 --       {'again', generation, nano, tokens}      the hold exists already
 --       {'unseeded'}                              no generation: new or flushed
 --       {'missing', index, ...}                   money or token counters to seed, from 1
@@ -24,8 +26,12 @@
 --   before * (period - elapsed) + (count + 1) * period <= limit * period
 -- in whole milliseconds (as in "How we built rate limiting capable of scaling to millions of domains",
 -- Cloudflare, 2017). Refused requests do not count.
+--
+-- A swap decides as if the old hold were not there, and ends it only with a yes: a request that falls back to
+-- another model must not stand in its own way. An old hold that is not there is nothing to end: 'held'.
 
 local call, floor, format = redis.call, math.floor, string.format
+local find, match, sub = string.find, string.match, string.sub
 local counters, id, event, plan = KEYS[1], ARGV[1], ARGV[7], ARGV[8]
 local m, t = tonumber(ARGV[9]), tonumber(ARGV[10])
 local s, r = tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -36,7 +42,7 @@ local periods = limits + m + t + s
 if event == '' then
   local record = call('HGET', KEYS[2], id)
   if record then
-    local nano, tokens = string.match(record, '^(%d+) (%d+)')
+    local nano, tokens = match(record, '^(%d+) (%d+)')
     return {'again', call('HGET', counters, 'generation'), tonumber(nano), tonumber(tokens)}
   end
 end
@@ -55,6 +61,32 @@ if missing then return missing end
 
 local writes, n = {}, 0
 local slots = 2 + m + t
+local old = ARGV[periods + 2 * r + 1]
+local record = old and call('HGET', KEYS[2], old)
+local owed
+if record then
+  owed = {}
+  -- Record and plan: see admission_settle.lua.
+  local at = find(record, '\n', 1, true)
+  local held, held_tokens, money, both, all = match(sub(record, 1, at - 1), '^(%d+) (%d+) %d+ (%d+) (%d+) (%d+)$')
+  held, held_tokens, money = tonumber(held), tonumber(held_tokens), tonumber(money)
+  both = money + tonumber(both)
+  all = both + tonumber(all)
+  for i = 1, all do
+    local from = at + 1
+    local field_end = find(record, '\n', from, true)
+    owed[sub(record, from, field_end - 1)] = i <= money and held or i <= both and held_tokens or 1
+    at = field_end
+    for _ = 2, i <= money and 3 or i <= both and 2 or 1 do at = find(record, '\n', at + 1, true) end
+  end
+  for i = 1, m + t + s do
+    local field = ARGV[fields + i]
+    if owed[field] then
+      values[2 + i] = math.max(tonumber(values[2 + i] or 0) - owed[field], 0)
+      owed[field] = nil
+    end
+  end
+end
 for i = 1, s do
   local open = tonumber(values[slots + i] or 0)
   if open >= tonumber(ARGV[limits + m + t + i]) then return {'slots', i, open} end
@@ -71,7 +103,7 @@ for i = 1, r do
   local bucket, elapsed = floor(now / period), now % period
   local count, before = 0, 0
   if values[rates + i] then
-    local b, c, p = string.match(values[rates + i], '^(%d+) (%d+) (%d+)$')
+    local b, c, p = match(values[rates + i], '^(%d+) (%d+) (%d+)$')
     b = tonumber(b)
     if b == bucket then
       count, before = tonumber(c), tonumber(p)
@@ -106,7 +138,7 @@ local function afford(kind, from, size, wanted, least)
   for i = from, from + size - 1 do
     local limit, committed = tonumber(ARGV[limits + i]), tonumber(values[2 + i])
     if limit - committed < least then
-      local settled = tonumber(call('HGET', counters, 's' .. string.sub(ARGV[fields + i], 2)) or 0)
+      local settled = tonumber(call('HGET', counters, 's' .. sub(ARGV[fields + i], 2)) or 0)
       local exhausted = settled + least > limit
       if exhausted or not refusal then refusal = {kind, i - from + 1, committed, settled} end
       if exhausted then break end
@@ -130,12 +162,20 @@ for i = m + 1, m + t do
 end
 if n > 0 then call('HSET', counters, unpack(writes)) end
 if event == '' then
-  call('HSET', KEYS[2], id, format('%.0f %.0f ', nano, tokens) .. plan)
+  call('HSET', KEYS[2], id, format('%.0f %.0f %.0f ', nano, tokens, now) .. plan)
   call('ZADD', KEYS[3], now + tonumber(ARGV[2]), id)
 else
   call('XADD', KEYS[4], '*', 'event', event)
 end
+if record then
+  for field, amount in pairs(owed) do
+    local value = call('HGET', counters, field)
+    if value then call('HSET', counters, field, format('%.0f', math.max(tonumber(value) - amount, 0))) end
+  end
+  call('HDEL', KEYS[2], old)
+  call('ZREM', KEYS[3], old)
+end
 return {
-  'held', values[1] or '', nano, tokens, left and left - nano or -1,
+  record and 'swapped' or 'held', values[1] or '', nano, tokens, left and left - nano or -1,
   token_tight or -1, token_left and token_left - tokens or 0, rate, count_of, before_of, ms_of
 }

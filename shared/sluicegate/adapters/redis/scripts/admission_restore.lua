@@ -2,6 +2,7 @@
 --
 -- KEYS  1 counters (hash)   2 holds (hash)   3 due (zset)   4 past (hash)
 -- ARGV  1 hold id   2 nano   3 tokens   4 hold lifetime, ms   5 plan (see admission_settle.lua)
+--       6 when it was admitted, ms
 -- Reply {'restored'}   {'again'} (it is there, or settled already)   {'missing', index, ...} (money, then token counters to seed)
 
 local call, find, sub = redis.call, string.find, string.sub
@@ -34,7 +35,7 @@ for i = 1, #fields do
   local amount = i <= m and tonumber(ARGV[2]) or i <= m + t and tonumber(ARGV[3]) or 1
   call('HSET', KEYS[1], fields[i], tonumber(values[i] or 0) + amount)
 end
-call('HSET', KEYS[2], id, string.format('%.0f %.0f ', ARGV[2], ARGV[3]) .. plan)
+call('HSET', KEYS[2], id, string.format('%.0f %.0f %.0f ', ARGV[2], ARGV[3], ARGV[6]) .. plan)
 local time = call('TIME')
 call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[4]), id)
 return {'restored'}

@@ -3,7 +3,7 @@
 -- KEYS  1 counters (hash)   2 holds (hash)   3 due (zset)   4 outbox (stream)   5 past (hash)
 -- ARGV  1 hold id           2 mode: generation of the hold, or 'charge', 'reap'
 --       3 nano used         4 tokens used    5 event ('' for none)   6 plan (mode 'charge' only)
--- Modes: a generation settles that life's hold; 'charge' books a use whose hold a flush took away
+-- Modes: a generation ('none': that is not known) settles that life's hold; 'charge' books a use whose hold a flush took away
 --       (or that was granted while Redis was away); 'reap' ends a hold past its deadline at its held
 --       amount, with an event made from the plan.
 -- Reply {'settled', nano held}   {'corrected', nano}   {'charged'}   {'reaped', nano held}
@@ -11,7 +11,7 @@
 --       {'unheld'}               no hold and another generation: seed, then use mode 'charge'
 --       {'unseeded'}  {'missing', index, ...}   (mode 'charge') seed first
 --
--- A hold's record is "<nano> <tokens> <plan>"; a plan, one item a line:
+-- A hold's record is "<nano> <tokens> <ms> <plan>", the time that of its admission; a plan, one item a line:
 --   "<money> <tokens> <slots>" counters, then per money counter: committed field, settled field, lowest
 --   alert amount; per token counter: committed, settled; per slot: its field; then per money counter
 --   "<limit>;<amount>:<percent>,..."; then the tenant; the rest is JSON members of the usage event.
@@ -67,7 +67,7 @@ elseif not record then
     if sub(past, 1, 1) ~= 'R' then return {'gone'} end
     record = sub(past, find(past, '\n', 1, true) + 1)
   elseif mode == 'charge' then
-    record = '0 0 ' .. ARGV[6]
+    record = '0 0 0 ' .. ARGV[6]
   elseif mode == (call('HGET', counters, 'generation') or '') then
     return {'gone'}
   elseif nano == 0 and event == '' then
@@ -78,7 +78,8 @@ elseif not record then
 end
 
 local at = find(record, '\n', 1, true)
-local held, held_tokens, m, t, s = string.match(sub(record, 1, at - 1), '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+local held, held_tokens, since, m, t, s =
+  string.match(sub(record, 1, at - 1), '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
 held, held_tokens, m, t, s = tonumber(held), tonumber(held_tokens), tonumber(m), tonumber(t), tonumber(s)
 local function line()
   local from = at + 1
@@ -143,7 +144,8 @@ if mode == 'reap' then
   call('HSET', KEYS[5], id, format('R %.0f\n', clock()) .. record)
 elseif past then
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
-elseif mode == 'charge' and open == 0 then
+elseif mode == 'none' or mode == 'charge' and open == 0 then
+  -- Whoever cannot tell a life settles with 'none'; asked again, it would charge.
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
 end
 
@@ -173,7 +175,7 @@ if crossed or mode == 'reap' or withdrawn then
     if withdrawn then cost, flag, word = 0, 'false', ':withdrawn' end
     publish('usage.recorded', row .. word, string.match(row, '^[^~]*'), tenant, format(
       '"request_id":"%s","at":%.3f,"cost_nano":%.0f,"held_nano":%.0f,"estimated":%s',
-      row, clock() / 1000, cost, held, flag) .. sub(record, at + 1))
+      row, tonumber(since) / 1000, cost, held, flag) .. sub(record, at + 1))
     if mode == 'reap' then return {'reaped', held} end
   end
 end

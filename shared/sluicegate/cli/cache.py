@@ -1,0 +1,27 @@
+"""`sluicegate cache invalidate`: make stored answers void, on all instances at once."""
+
+from argparse import Namespace
+
+from sluicegate.adapters.redis.cache import RedisTagGenerations
+from sluicegate.caching.policy import CachingPolicy
+from sluicegate.caching.tags import voided_tag
+from sluicegate.cli.context import Local, run
+from sluicegate.cli.output import say, say_json
+from sluicegate.kernel.errors import ConfigurationError
+
+
+def invalidate(args: Namespace) -> None:
+    """Void the answers that an event or a workspace stands for; with neither, all of the tenant's."""
+
+    async def work(local: Local) -> None:
+        if local.redis is None:
+            raise ConfigurationError("REDIS_URL is not set and no local server runs: there is no cache")
+        policy = local.policies.load("caching", CachingPolicy)
+        tag = voided_tag(policy.invalidated_by, event=args.event, workspace=args.workspace)
+        await RedisTagGenerations(local.redis).bump(args.tenant, tag)
+        if args.json:
+            say_json({"tenant": args.tenant, "tag": tag})
+        else:
+            say(f"void from now on: every stored answer of {args.tenant} tagged {tag}")
+
+    run(args.data, work)
