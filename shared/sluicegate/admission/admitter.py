@@ -9,7 +9,7 @@ from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.grants import Attempt, away, bounds, degraded_grant, rate_status
 from sluicegate.admission.policy import WaitingPolicy
 from sluicegate.admission.ports import AdmissionStore
-from sluicegate.admission.recovery import Recovery
+from sluicegate.admission.recovery import NO_GENERATION, Recovery
 from sluicegate.admission.refusals import contended, refusal
 from sluicegate.admission.replies import AdmitReply, Held, Refused, Unseeded
 from sluicegate.admission.settlements import Settlement, SettlementQueue
@@ -22,6 +22,7 @@ from sluicegate.kernel.errors import SluicegateError
 # When an admission was cut short its hold may still be on its way; its release waits for it to arrive.
 _RELEASE_AFTER_S = 1.5
 _SEEDINGS = 20
+_BEFORE_END_S = 0.001
 
 
 class Admitter:
@@ -62,13 +63,19 @@ class Admitter:
         """A grant for `ask`, or the error of AdmissionService.admit that says why not."""
         want, floor = bounds(ask, counters)
         hold_id = ask.request_id if ask.count else f"{ask.request_id}~{next(self._holds)}"
-        attempt = Attempt(ask, state, hold_id, want, floor)
+        # Counters are compiled for the instant they were looked up; later ones may be another period's.
+        at = min(self._clock.now(), counters.valid_until - _BEFORE_END_S)
+        attempt = Attempt(ask, state, hold_id, want, floor, at)
         try:
-            if state.lines and any(each.committed in state.lines for each in counters.amounts):
+            if ask.instead_of is not None:
+                # No pushing in: those in line may be waiting for the very hold that is replaced.
+                reply = await self._swap(attempt, counters, ask.instead_of)
+            elif state.lines and any(each.committed in state.lines for each in counters.amounts):
                 return await self._insist(attempt, counters, None)
-            reply = await self._store.admit(counters, hold_id, want, floor, count=ask.count)
+            else:
+                reply = await self._store.admit(counters, hold_id, want, floor, count=ask.count)
             if type(reply) is Held:
-                return self._grant(ask, state, counters, hold_id, reply)
+                return self._grant(attempt, counters, reply)
             return await self._insist(attempt, counters, reply)
         except StoreUnavailable as error:
             return self._without_store(attempt, counters, error)
@@ -76,7 +83,33 @@ class Admitter:
             self._abandon(attempt, counters)
             raise
 
-    def _grant(self, ask: Ask, state: TenantState, counters: CounterSet, hold_id: str, held: Held) -> Grant:
+    async def _swap(self, attempt: Attempt, counters: CounterSet, old: Grant) -> AdmitReply:
+        """Ask the store to replace `old`."""
+        opened, ask = attempt.state.open, attempt.ask
+        known = opened.pop(old.hold_id, None) is not None  # a recovery must not put back what is going
+        keep = known
+        try:
+            reply = await self._store.admit(
+                counters,
+                attempt.hold_id,
+                attempt.want,
+                attempt.floor,
+                count=ask.count,
+                instead_of=old.hold_id,
+            )
+            keep = known and not (isinstance(reply, Held) and reply.swapped)
+        except (StoreUnavailable, asyncio.CancelledError) as error:
+            if not isinstance(error, StoreUnavailable) or error.maybe_applied:
+                # The old hold may be gone; settled as one of an unknown life, it is charged either way.
+                old.generation = NO_GENERATION
+            raise
+        finally:
+            if keep:
+                opened[old.hold_id] = old
+        return reply
+
+    def _grant(self, attempt: Attempt, counters: CounterSet, held: Held) -> Grant:
+        ask, state, hold_id = attempt.ask, attempt.state, attempt.hold_id
         tokens = None
         if held.token_index is not None:
             counter = counters.tokens[held.token_index]
@@ -93,11 +126,21 @@ class Admitter:
             tokens=tokens,
             counters=counters,
             hold_id=hold_id,
+            at=attempt.at,
         )
         state.open[hold_id] = grant
+        if ask.instead_of is not None:
+            self._replaced(attempt, ask.instead_of, swapped=held.swapped)
         if held.generation != state.generation:
             self._met(state, held.generation)
         return grant
+
+    def _replaced(self, attempt: Attempt, old: Grant, *, swapped: bool) -> None:
+        if not swapped:
+            # It was reaped, lost, or never held (degraded): what is left of it is to be released.
+            self._queue.put(Settlement(old, 0, 0, b""))
+        elif attempt.state.lines:
+            attempt.state.freed()
 
     def _met(self, state: TenantState, generation: str) -> None:
         """Another generation answers: whoever flushed the store took our other holds with it."""
@@ -123,7 +166,7 @@ class Admitter:
         if isinstance(reply, Unseeded):
             reply = await self._try(attempt, counters, reply)
         if isinstance(reply, Held):
-            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+            return self._grant(attempt, counters, reply)
         if reply is None:
             field = next(each.committed for each in counters.amounts if each.committed in state.lines)
         else:
@@ -139,7 +182,7 @@ class Admitter:
                     for look in count():
                         reply = await self._try(attempt, counters)
                         if isinstance(reply, Held):
-                            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+                            return self._grant(attempt, counters, reply)
                         if contended(reply, counters, floor) is None:
                             break
                         if not await line.look_again(look, deadline):
@@ -151,7 +194,7 @@ class Admitter:
                 del state.lines[field]
         reply = await self._try(attempt, counters) if reply is None else reply
         if isinstance(reply, Held):
-            return self._grant(attempt.ask, state, counters, attempt.hold_id, reply)
+            return self._grant(attempt, counters, reply)
         raise self._refusal(attempt, counters, reply)
 
     async def _try(
@@ -161,13 +204,18 @@ class Admitter:
         for _ in range(_SEEDINGS):
             if reply is not None:
                 await asyncio.sleep(await self._recovery.seed(attempt.state, counters, reply))
-            answer = await self._store.admit(
-                counters, attempt.hold_id, attempt.want, attempt.floor, count=attempt.ask.count
-            )
+            answer = await self._ask_store(attempt, counters)
             if not isinstance(answer, Unseeded):
                 return answer
             reply = answer
         raise StoreUnavailable("counters are lost as fast as they are rebuilt", maybe_applied=False)
+
+    async def _ask_store(self, attempt: Attempt, counters: CounterSet) -> AdmitReply:
+        if attempt.ask.instead_of is not None:
+            return await self._swap(attempt, counters, attempt.ask.instead_of)
+        return await self._store.admit(
+            counters, attempt.hold_id, attempt.want, attempt.floor, count=attempt.ask.count
+        )
 
     def _refusal(self, attempt: Attempt, counters: CounterSet, refused: Refused) -> SluicegateError:
         return refusal(refused, counters, attempt.want, attempt.floor, self._clock.now())
@@ -179,6 +227,8 @@ class Admitter:
             raise away(error) from error
         grant = degraded_grant(attempt, counters)
         attempt.state.open[grant.hold_id] = grant
+        if attempt.ask.instead_of is not None:
+            self._replaced(attempt, attempt.ask.instead_of, swapped=False)
         return grant
 
     def _abandon(self, attempt: Attempt, counters: CounterSet) -> None:

@@ -15,13 +15,14 @@ from sluicegate.kernel.errors import DependencyUnavailableError
 
 @dataclass(slots=True)
 class Attempt:
-    """One admission under way. `want` and `floor` are (nano-dollars, tokens)."""
+    """One admission under way. `want` and `floor` are (nano-dollars, tokens), `at` is in epoch seconds."""
 
     ask: Ask
     state: TenantState
     hold_id: str
     want: tuple[int, int]
     floor: tuple[int, int]
+    at: float
 
 
 def bounds(ask: Ask, counters: CounterSet) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -54,6 +55,7 @@ def degraded_grant(attempt: Attempt, counters: CounterSet) -> Grant:
         degraded=True,
         counters=counters,
         hold_id=attempt.hold_id,
+        at=attempt.at,
     )
 
 

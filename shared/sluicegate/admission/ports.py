@@ -54,8 +54,13 @@ class AdmissionStore(Protocol):
         floor: tuple[int, int],
         *,
         count: bool,
+        instead_of: str | None = None,
     ) -> AdmitReply:
-        """Hold between `floor` and `want` (nano-dollars, tokens), counting rates where `count`."""
+        """Hold between `floor` and `want` (nano-dollars, tokens), counting rates where `count`.
+
+        `instead_of` is the id of a hold to replace: it counts for nothing in the decision, and is gone
+        with a yes, in the same step. One that is not there does not matter (`Held.swapped` is False).
+        """
         ...
 
     async def pass_through(self, counters: CounterSet, event: bytes) -> AdmitReply:
@@ -95,8 +100,10 @@ class AdmissionUpkeep(Protocol):
         """
         ...
 
-    async def restore(self, counters: CounterSet, hold_id: str, nano: int, tokens: int) -> Unseeded | None:
-        """Put a lost hold back without asking limits; None when it stands (again)."""
+    async def restore(
+        self, counters: CounterSet, hold_id: str, nano: int, tokens: int, at: float
+    ) -> Unseeded | None:
+        """Put a lost hold, admitted `at` (epoch seconds), back without asking limits; None when it stands."""
         ...
 
     async def renew(self, tenant: str, hold_ids: Sequence[str], list_overdue: int) -> Heartbeat:

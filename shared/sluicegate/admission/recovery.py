@@ -88,7 +88,8 @@ class Recovery:
         for _ in range(_TRIES):
             if grant.hold_id not in state.open:
                 return
-            unseeded = await self._upkeep.restore(counters, grant.hold_id, grant.held_nano, grant.held_tokens)
+            held = (grant.held_nano, grant.held_tokens)
+            unseeded = await self._upkeep.restore(counters, grant.hold_id, *held, grant.at)
             if unseeded is None:
                 grant.generation = generation
                 return

@@ -9,7 +9,8 @@ class Held:
     """Admitted. Indexes count from 0 within their kind; None where there is no counter of the kind.
 
     `money_left` and `tokens_left` are what the tightest counter has left after this hold. `rate` is
-    (index, requests in this bucket, in the one before, milliseconds into this bucket).
+    (index, requests in this bucket, in the one before, milliseconds into this bucket). `swapped`: the hold
+    that was to be replaced is gone.
     """
 
     nano: int
@@ -19,6 +20,7 @@ class Held:
     token_index: int | None
     tokens_left: int
     rate: tuple[int, int, int, int] | None
+    swapped: bool = False
 
 
 class RefusedBy(Enum):

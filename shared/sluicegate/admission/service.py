@@ -114,7 +114,8 @@ class AdmissionService:
         """Hold money and tokens for `ask` and count it, or refuse and change nothing.
 
         A second call with the same request id gives the hold that the first took (unless `count` is
-        False: then it is another attempt of the same request, with a hold of its own).
+        False: then it is another attempt of the same request, with a hold of its own). A grant named by
+        `instead_of` has ended when this returns, and is still the caller's to settle when this raises.
 
         Raises:
             AuthenticationError: the key is revoked.
@@ -208,7 +209,7 @@ class AdmissionService:
         except StoreUnavailable as error:
             if not counters.open_when_away:
                 raise away(error) from error
-            attempt = Attempt(ask, state, f"{ask.request_id}~hit", (0, 0), (0, 0))
+            attempt = Attempt(ask, state, f"{ask.request_id}~hit", (0, 0), (0, 0), self._clock.now())
             self._queue.put(Settlement(degraded_grant(attempt, counters), 0, 0, event))
             return None
         if isinstance(reply, Held):

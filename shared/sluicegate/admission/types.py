@@ -31,7 +31,8 @@ class Ask:
     the smallest useful answer; the grant lies between. `tokens` is the number of tokens to reserve
     against token limits, `floor_tokens` how few would do (None: all of them). `count` is False when
     the rates were already counted for this request (a fallback to another model). `max_cost_nano` is
-    the caller's own limit for this request.
+    the caller's own limit for this request. `instead_of` is a grant of the same tenant that this one is to
+    replace in one step: it does not stand in the way, ends with a yes, and stays with a no.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class Ask:
     max_cost_nano: int | None = None
     count: bool = True
     floor_tokens: int | None = None
+    instead_of: "Grant | None" = None
 
 
 @dataclass(slots=True)
@@ -63,8 +65,8 @@ class Grant:
     `held_nano` may be less than wanted (clamp the output to it). `remaining_nano` is what the
     tightest budget has left after this hold, None without any budget. `generation` names the life
     of the counters that hold it (it changes when Redis was flushed and rebuilt). `degraded` grants were
-    given while Redis was away: nothing is held, and settling charges them when it is back. `hold_id`
-    and `counters` are the service's own.
+    given while Redis was away: nothing is held, and settling charges them when it is back. `at` (epoch
+    seconds) lies in the periods that it is counted in. `hold_id` and `counters` are the service's own.
     """
 
     request_id: str
@@ -79,6 +81,7 @@ class Grant:
     counters: object = None
     hold_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,13 @@ def explain(args: Namespace) -> None:
 def _router(policies: PolicySet) -> Router:
     policy = policies.load("routing", RoutingPolicy)
     chance = random.Random()  # noqa: S311 - only the latency strategy draws from it
-    return Router(load_catalogue(policies), policy, load_classifier(), SystemClock(), chance)
+    return Router(
+        load_catalogue(policies),
+        policy,
+        load_classifier(policy.complexity.low_confidence),
+        SystemClock(),
+        chance,
+    )
 
 
 def _unready(catalogue: Catalogue) -> dict[str, str]:

@@ -8,7 +8,9 @@ Outcome = Literal["success", "failure", "aborted", "blocked"]
 
 @dataclass(slots=True)
 class UsageRow:
-    """What one request used. Money in nano-dollars, `at` in epoch seconds, latency in milliseconds.
+    """What one request used. Money in nano-dollars, latency in milliseconds.
+
+    `at`, in epoch seconds, is when it was admitted: budgets count it in the periods of that instant.
 
     `estimated` marks a cost that is not the provider's own figure: an owner that died (charged at
     its held amount) or a stream cut before the provider said its usage. `reaped` tells the former: such

@@ -250,6 +250,7 @@ def _application(
         limits=GatewayLimits(config.max_body_bytes, config.max_concurrent_requests),
         cors=Cors(config.cors_origins),
         forwarded=frozenset(name.encode() for name in policy.forwarded_headers),
+        trusted_proxies=config.trusted_proxies,
     )
     models = ModelPages(router, application.authenticate)
     routes["/v1/models"] = models.models

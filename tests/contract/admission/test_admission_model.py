@@ -155,6 +155,25 @@ class AdmissionHistory(RuleBasedStateMachine):
             assert isinstance(reply, Held)
             assert (reply.nano, reply.tokens) == expected
 
+    @rule(old=HOLDS, hold=HOLDS, each=st.sampled_from(SETS), nano=NANO, tokens=TOKENS, ease=st.integers(0, 4))
+    def swap(self, old: str, hold: str, each: CounterSet, nano: int, tokens: int, ease: int) -> None:
+        """The same decision as if the old hold had been released before; with a no it stands as it was."""
+        want, floor = (nano, tokens), (nano * ease // 4, tokens * ease // 4)
+        model = self.model
+        if hold == old or hold in model.past or hold in model.holds:
+            return
+        before = model.holds.pop(old, None)
+        expected = model.admit(each, hold, want, floor)
+        reply = self.do(self.store.admit(each, hold, want, floor, count=False, instead_of=old))
+        if isinstance(expected, RefusedBy):
+            if before is not None:
+                model.holds[old] = before
+            assert isinstance(reply, Refused)
+            assert reply.by is expected
+        else:
+            assert isinstance(reply, Held)
+            assert (reply.nano, reply.tokens, reply.swapped) == (*expected, before is not None)
+
     @rule(hold=HOLDS, nano=NANO, tokens=TOKENS, within=st.booleans(), stale=st.booleans())
     def settle(self, hold: str, nano: int, tokens: int, *, within: bool, stale: bool) -> None:
         model = self.model
@@ -226,7 +245,7 @@ class AdmissionHistory(RuleBasedStateMachine):
         self.do(self._seed())
         for hold, (each, nano, tokens, _) in list(model.holds.items()):
             if hold in kept:
-                assert self.do(self.store.restore(each, hold, nano, tokens)) is None
+                assert self.do(self.store.restore(each, hold, nano, tokens, NOW)) is None
                 model.holds[hold] = (each, nano, tokens, f"g{model.generation}")
             else:
                 del model.holds[hold]

@@ -54,6 +54,7 @@ class Reckoning:
     holds: int = 0
     due: int = 0
     outbox: int = 0
+    dead: list[str] = field(default_factory=list)
 
     @property
     def unequal(self) -> list[str]:
@@ -71,6 +72,7 @@ async def reckon(client: RedisClient, tenant: str, database: Path, produced: Pro
     flat = await client.execute("HGETALL", redis_key(tenant, "counters"))
     counters = dict(zip(flat[::2], flat[1::2], strict=True))
     rows = read_rows(database, tenant)
+    result.dead = _read_dead(database)
     for name, value in counters.items():
         if name.startswith(b"cn|"):
             key = name[3:].decode()
@@ -93,6 +95,16 @@ def read_rows(database: Path, tenant: str) -> list[dict[str, Any]]:
     try:
         found = connection.execute("SELECT * FROM usage_rows WHERE tenant = ?", (tenant,)).fetchall()
         return [dict(row) for row in found]
+    finally:
+        connection.close()
+
+
+def _read_dead(database: Path) -> list[str]:
+    """Events that the ledger could not use, and why."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        found = connection.execute("SELECT reason, body FROM dead_events LIMIT 20").fetchall()
+        return [f"{reason}: {body[:400]!r}" for reason, body in found]
     finally:
         connection.close()
 

@@ -40,7 +40,9 @@ class Mix:
 
 def smallest(rng: random.Random, tag: str) -> Request:
     """The cheapest request there is: what still fits shows whether money was left unused."""
-    return _request(rng, tag, "smallest", "oa-small", openai=True, stream=False, prompt="hi [[tokens 5]]", most=5)
+    return _request(
+        rng, tag, "smallest", "oa-small", openai=True, stream=False, prompt="hi [[tokens 5]]", most=5
+    )
 
 
 def any_request(rng: random.Random, tag: str, mix: Mix) -> Request:
@@ -78,10 +80,14 @@ def any_request(rng: random.Random, tag: str, mix: Mix) -> Request:
             stream = True
             said.append(f"[[stall after {after}]]")
         case "extras":
-            said.append(rng.choice((f"[[cached {rng.randint(1, 8)}]]", "[[reasoning 7]]", f"[[cache-write {3}]]")))
+            said.append(
+                rng.choice((f"[[cached {rng.randint(1, 8)}]]", "[[reasoning 7]]", f"[[cache-write {3}]]"))
+            )
     size = round(10 * 400 ** rng.random())
     prompt = " ".join((*said, _text(rng, size)))
-    return _request(rng, tag, kind, model, openai=openai, stream=stream, prompt=prompt, most=most, leaving=leaving)
+    return _request(
+        rng, tag, kind, model, openai=openai, stream=stream, prompt=prompt, most=most, leaving=leaving
+    )
 
 
 def _request(

@@ -101,9 +101,11 @@ class Client:
         if reply.status == 200:
             seen.endings[f"{request.kind} {_ending(reply)}"] += 1
         elif reply.status:
-            found = re.search(rb'"code":"(\w+)"', reply.body) or re.search(rb'"type":"(\w+_error)"', reply.body)
+            found = re.search(rb'"code":"(\w+)"', reply.body) or re.search(
+                rb'"type":"(\w+_error)"', reply.body
+            )
             seen.codes[f"{reply.status} {found[1].decode() if found else '?'}"] += 1
-            if reply.status in {400, 401, 403, 404, 409, 500} and request.kind not in {"error"}:
+            if reply.status in {400, 401, 403, 404, 409, 500} and request.kind != "error":
                 seen.bad.append(f"{request.kind} {reply.status} {reply.body[:300]!r}")
             if reply.status == 503:
                 seen.unavailable_s.append(took_s)
@@ -137,8 +139,6 @@ async def run_clients(
     seen = Seen()
     deadline = asyncio.get_running_loop().time() + seconds
     crowd = [key for key, share in zip(keys, shares, strict=True) for _ in range(share)]
-    clients = [
-        Client(number, key, ports, mix, seen, deadline, seed) for number, key in enumerate(crowd)
-    ]
+    clients = [Client(number, key, ports, mix, seen, deadline, seed) for number, key in enumerate(crowd)]
     await asyncio.gather(*(client.run() for client in clients))
     return seen

@@ -153,9 +153,7 @@ class Estate:
             last_words = (self.folder / f"{name}.log").read_text(errors="replace")[-2_000:]
             raise RuntimeError(f"{error}\n{last_words}") from None
 
-    async def _spawn(
-        self, name: str, command: list[str], *, pipe: bool = True
-    ) -> asyncio.subprocess.Process:
+    async def _spawn(self, name: str, command: list[str], *, pipe: bool = True) -> asyncio.subprocess.Process:
         with (self.folder / f"{name}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *command,

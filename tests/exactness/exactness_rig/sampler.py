@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate.adapters.redis.client import RedisClient
-from sluicegate.adapters.redis.errors import RedisReplyError, RedisUnavailable
+from sluicegate.adapters.redis.errors import RedisUnavailable
 from sluicegate.kernel.tenancy import redis_key
 
 EVERY_S = 0.01
@@ -32,7 +32,8 @@ end
 local open = redis.call('HVALS', KEYS[2])
 for _, record in ipairs(open) do
   local at = string.find(record, '\\n', 1, true)
-  local nano, tokens, m, t = string.match(record, '^(%d+) (%d+) (%d+) (%d+) ')
+  local first = string.sub(record, 1, at - 1)
+  local nano, tokens, m, t = string.match(first, '^(%d+) (%d+) .-(%d+) (%d+) %d+$')
   m, t = tonumber(m), tonumber(t)
   for i = 1, m + t do
     for part = 1, i <= m and 3 or 2 do
@@ -46,7 +47,8 @@ local sums = {}
 for i, name in ipairs(names) do sums[2 * i - 1], sums[2 * i] = name, string.format('%.0f', held[name]) end
 local time = redis.call('TIME')
 local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-return {redis.call('HGETALL', KEYS[1]), sums, #open, oldest[2] or '', time[1] * 1000 + math.floor(time[2] / 1000)}
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return {redis.call('HGETALL', KEYS[1]), sums, #open, oldest[2] or '', now}
 """
 
 
@@ -80,7 +82,7 @@ class Sampler:
         report = self.report
         try:
             flat, sums, count, oldest, now = await self._client.execute("EVAL", SCRIPT, 3, *self._keys)
-        except (RedisUnavailable, RedisReplyError):
+        except RedisUnavailable:
             report.unanswered += 1
             return
         report.samples += 1
@@ -135,7 +137,7 @@ async def _watch(url: str, tenant: str, limits: dict[str, int], report: Path) ->
     sampler.report.seconds = time.monotonic() - begun
     await client.close()
     content: dict[str, Any] = asdict(sampler.report)
-    report.write_text(json.dumps(content), "utf-8")
+    await asyncio.to_thread(report.write_text, json.dumps(content), "utf-8")
 
 
 if __name__ == "__main__":

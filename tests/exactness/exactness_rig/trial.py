@@ -101,7 +101,8 @@ async def _run(estate: Estate, plan: Plan, fault: Fault | None) -> Outcome:
     }
     report = estate.folder / "samples.json"
     sampler = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exactness_rig.sampler", estate.redis_url, TENANT, json.dumps(limits), str(report),
+        sys.executable, "-m", "exactness_rig.sampler",
+        estate.redis_url, TENANT, json.dumps(limits), str(report),
         env=estate.environment(), stdout=asyncio.subprocess.PIPE, cwd=RIG,
     )  # fmt: skip
     begun = loop.time()

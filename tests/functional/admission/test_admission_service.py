@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
+from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.types import Subject
 from sluicegate.kernel.errors import (
@@ -95,6 +97,83 @@ async def test_same_request_twice_shares_a_hold_but_a_fallback_does_not(world: A
     await service.settle(again, 5, 0, b"")
     await service.settle(fallback, 7, 0, b"")
     assert await world.standing() == (7, 7)
+
+
+async def test_a_fallback_does_not_stand_in_its_own_way(world: Any) -> None:
+    service = await world.service(
+        limits={"concurrency": [{"scope": "key", "limit": 1}]}, waiting={"seconds": 30}
+    )
+    first = await service.admit(world.ask(8 * DOLLAR, request_id="r"))
+    async with asyncio.timeout(10):  # it does not wait for itself either
+        second = await service.admit(world.ask(9 * DOLLAR, request_id="r", count=False, instead_of=first))
+    assert await world.standing() == (9 * DOLLAR, 0)
+    assert (service.open_grants, second.remaining_nano) == (1, DOLLAR)
+    with pytest.raises(BudgetExceededError):
+        await service.admit(world.ask(11 * DOLLAR, request_id="r", count=False, instead_of=second))
+    assert service.open_grants == 1
+    assert await service.grow(second, 1)
+    await service.settle(second, 5, 0, b"{}")
+    await service.settle(first, 5, 0, b"{}")  # too late: it has ended
+    assert await world.standing() == (5, 5)
+    assert await world.events() == [b"{}"]
+
+
+async def test_a_fallback_wakes_those_who_wait_for_what_it_gave_back(world: Any) -> None:
+    service = await world.service(waiting={"seconds": 30})
+    first = await service.admit(world.ask(9 * DOLLAR, request_id="r"))
+    waiting = asyncio.create_task(service.admit(world.ask(6 * DOLLAR)))
+    await asyncio.sleep(0.05)
+    # It stands before them: they wait for its hold.
+    await service.admit(world.ask(4 * DOLLAR, request_id="r", count=False, instead_of=first))
+    assert (await waiting).held_nano == 6 * DOLLAR
+
+
+async def test_a_fallback_across_a_flush_leaves_one_hold(world: Any) -> None:
+    service = await world.service()
+    first = await service.admit(world.ask(8 * DOLLAR, request_id="r"))
+    await world.client.execute("FLUSHALL")
+    second = await service.admit(world.ask(9 * DOLLAR, request_id="r", count=False, instead_of=first))
+    assert await world.standing() == (9 * DOLLAR, 0)
+    await world.client.execute("FLUSHALL")
+    assert await service.grow(second, 1)
+    assert await world.standing() == (9 * DOLLAR + 1, 0)
+    await service.settle(second, 5, 0, b"{}")
+    assert await world.standing() == (5, 5)
+    assert service.open_grants == 0
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_fallback_whose_answer_is_lost_is_charged_once(
+    world: Any, monkeypatch: pytest.MonkeyPatch, *, applied: bool
+) -> None:
+    service = await world.service(holds={"lifetime_s": 10})
+    first = await service.admit(world.ask(2 * DOLLAR, request_id="r"))
+    admit = RedisAdmissionStore.admit
+
+    async def losing(*args: Any, **more: Any) -> Any:
+        if applied:
+            await admit(*args, **more)
+        raise StoreUnavailable("the answer is lost", maybe_applied=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedisAdmissionStore, "admit", losing)
+        with pytest.raises(DependencyUnavailableError):
+            await service.admit(world.ask(DOLLAR, request_id="r", count=False, instead_of=first))
+    await service.settle(first, 7, 0, b"{}")
+
+    async def settled() -> bool:
+        return service.pending_settlements == 0 and await world.standing() == (7, 7)
+
+    await until(settled)
+    assert await world.events() == [b"{}"]
+    assert await world.client.execute("EXISTS", "slg:{acme}:holds", "slg:{acme}:due") == 0
+
+
+async def test_a_grant_knows_a_time_within_its_periods(world: Any) -> None:
+    service = await world.service(budgets=[{"scope": "workspace", "period": "minute", "limit_usd": 1}])
+    grant = await service.admit(world.ask(1))
+    (counter,) = grant.counters.money
+    assert counter.instance.start <= grant.at < counter.instance.end
 
 
 async def test_contended_budget_is_waited_for_in_order(world: Any) -> None:

@@ -123,19 +123,31 @@ class RecordingAdmission:
     settled: int = 0
     grants: list = field(default_factory=list)
     events: list = field(default_factory=list)
+    replaced: list = field(default_factory=list)
     refuse_growth: bool = False
+    hangs_on_fallback: bool = False
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def admit(self, ask):
-        left = self.budget - self.held - self.settled
+        old = ask.instead_of
+        if self.hangs_on_fallback and not ask.count:
+            self.hanging.set()
+            await asyncio.sleep(60)
+        left = self.budget - self.held - self.settled + (0 if old is None else old.held_nano)
         if left < ask.floor_nano:
             raise BudgetExceededError("the budget is spent")
         nano = min(ask.want_nano, left)
-        self.held += nano
+        self.held += nano - (0 if old is None else old.held_nano)
         grant = Grant(
             ask.request_id, ask.subject, nano, ask.tokens, left - nano, "g", hold_id=f"h{len(self.grants)}"
         )
+        grant.at = 1_700_000_000.0 + len(self.grants)
         self.grants.append(grant)
+        self.replaced += [] if old is None else [old]
         return grant
+
+    def abandon(self, grant):
+        pass
 
     async def grow(self, grant, nano, tokens=0):
         if self.refuse_growth or self.held + self.settled + nano > self.budget:

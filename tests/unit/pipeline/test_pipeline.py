@@ -57,6 +57,46 @@ async def test_a_fallback_that_the_budget_does_not_pay_is_not_asked(build, wire)
     assert bench.admission.held == 0
 
 
+async def test_a_fallback_replaces_the_hold_of_the_model_it_stands_in_for(build, wire):
+    bench = build()
+    bench.alpha.scripts = [wire.Script(fails=BROKEN)]
+    bench.beta.scripts = [wire.Script(pieces=(wire.whole(),))]
+    await bench.ask(max_tokens=20)
+    first, second = bench.admission.grants
+    assert bench.admission.replaced == [first]
+    # The purse pays the dearer model only without the hold of the cheaper one.
+    bench = build()
+    bench.admission.budget = second.held_nano + first.held_nano // 2
+    bench.alpha.scripts = [wire.Script(fails=BROKEN)]
+    bench.beta.scripts = [wire.Script(pieces=(wire.whole(),))]
+    answer = await bench.ask(max_tokens=20)
+    assert dict(answer.headers)[b"x-sluicegate-model"] == b"second"
+    assert orjson.loads(bench.beta.calls[0].body)["max_tokens"] == 20
+    assert (bench.admission.held, bench.admission.settled) == (0, SECOND)
+
+
+async def test_a_request_cut_between_two_models_is_settled_with_what_is_known(build, wire):
+    bench = build()
+    bench.alpha.scripts = [wire.Script(fails=BROKEN)]
+    bench.admission.hangs_on_fallback = True
+    asking = asyncio.create_task(bench.ask(max_tokens=20))
+    await bench.admission.hanging.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert rows(bench) == [("aborted", "first", 0)]
+    assert bench.admission.held == 0
+
+
+async def test_a_usage_row_has_the_time_of_its_admission(build, wire):
+    bench = build(retry={"attempts_per_model": 1})
+    bench.alpha.scripts = [wire.Script(fails=BROKEN)]
+    bench.beta.scripts = [wire.Script(pieces=(wire.whole(),))]
+    await bench.ask()
+    ((hold, _, row),) = bench.admission.events
+    assert hold == "h1"
+    assert row["at"] == bench.admission.grants[1].at
+
+
 async def test_the_clients_own_mistake_is_told_and_not_repeated(build, wire):
     bench = build()
     bench.alpha.scripts = [wire.Script(status=400, pieces=(b'{"error":{"message":"bad temperature"}}',))]

@@ -81,6 +81,7 @@ class RedisAdmissionStore:
         floor: tuple[int, int],
         *,
         count: bool,
+        instead_of: str | None = None,
     ) -> AdmitReply:
         encoded: _Encoded = counters.encoded or _encode(counters)
         args: _Args = (
@@ -93,6 +94,8 @@ class RedisAdmissionStore:
             b"",
             *(encoded.counted if count else encoded.uncounted),
         )
+        if instead_of is not None:
+            args = (*args, instead_of)
         return _admit_reply(await self._run(self._admit, encoded.admit_keys, args))
 
     async def pass_through(self, counters: CounterSet, event: bytes) -> AdmitReply:
@@ -137,10 +140,12 @@ class RedisAdmissionStore:
         reply = await self._run(self._seed, (_key(tenant, "counters"),), args)
         return reply[0].decode(), reply[1] / 1000
 
-    async def restore(self, counters: CounterSet, hold_id: str, nano: int, tokens: int) -> Unseeded | None:
+    async def restore(
+        self, counters: CounterSet, hold_id: str, nano: int, tokens: int, at: float
+    ) -> Unseeded | None:
         encoded: _Encoded = counters.encoded or _encode(counters)
         counters_key, holds, due, _, past = encoded.settle_keys
-        args = (hold_id, nano, tokens, self._lifetime, encoded.plan)
+        args = (hold_id, nano, tokens, self._lifetime, encoded.plan, int(at * 1000))
         return _unseeded(await self._run(self._restore, (counters_key, holds, due, past), args))
 
     async def renew(self, tenant: str, hold_ids: Sequence[str], list_overdue: int) -> Heartbeat:
@@ -248,7 +253,7 @@ def _plan(counters: CounterSet) -> bytes:
 
 def _admit_reply(reply: list[Any]) -> AdmitReply:
     kind = reply[0]
-    if kind == b"held":
+    if kind == b"held" or kind == b"swapped":  # noqa: PLR1714 - the hot path: no tuple to look through
         _, generation, nano, tokens, left, token, tokens_left, rate, count, before, elapsed = reply
         return Held(
             nano,
@@ -258,6 +263,7 @@ def _admit_reply(reply: list[Any]) -> AdmitReply:
             None if token < 0 else token - 1,
             tokens_left,
             None if rate < 0 else (rate - 1, count, before, elapsed),
+            kind == b"swapped",
         )
     if kind == b"again":
         return Held(reply[2], reply[3], (reply[1] or b"").decode(), None, None, 0, None)

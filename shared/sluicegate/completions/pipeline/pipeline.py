@@ -127,8 +127,8 @@ class CompletionPipeline:
         codec = self._codecs[inbound.dialect]
         body = parse_body(inbound.raw, self._limits)
         facts = codec.inspect(body, len(inbound.raw))
-        if inbound.dialect is Dialect.OPENAI_RESPONSES and self._policy.provider_state == "refuse":
-            refuse_references(body)
+        if self._policy.provider_state == "refuse":
+            refuse_references(inbound.dialect, body, inbound.raw)
         controls, principal = inbound.controls, inbound.principal
         workspace = controls.workspace or principal.workspace
         if workspace != principal.workspace:
@@ -207,7 +207,7 @@ class CompletionPipeline:
             raise
         return await self._streamed(completion, answer)
 
-    async def _admit(self, completion: Completion, *, count: bool) -> Grant:
+    async def _admit(self, completion: Completion, *, count: bool, instead_of: Grant | None = None) -> Grant:
         """Hold money for the present model. `count` False: a further model of the same request.
 
         What tries have used already is held too: it will be charged with the rest.
@@ -224,6 +224,7 @@ class CompletionPipeline:
                 floor_tokens=tokens + wanted.floor_tokens,
                 max_cost_nano=inbound.controls.max_cost_nano,
                 count=count,
+                instead_of=instead_of,
             )
         )
 
@@ -264,17 +265,23 @@ class CompletionPipeline:
         return True
 
     async def _change_model(self, completion: Completion, index: int) -> bool:
-        """Move the hold to candidate `index`: first the new one, then the old one back."""
-        held = completion.grant
-        if not await self._hold_model(completion, index):
-            return False
-        if held is not None:
-            await self._admission.release(held)
-        return True
+        """Move the hold to candidate `index`; the new one takes the old one's place in one step."""
+        try:
+            return await self._hold_model(completion, index, instead_of=completion.grant)
+        except asyncio.CancelledError:
+            # Nobody is being asked, so what was used is known; a hold left to its deadline would cost more.
+            await give_back(self._admission, completion, "aborted", None)
+            raise
 
-    async def _hold_model(self, completion: Completion, index: int) -> bool:
-        """Make candidate `index` the completion's model, with a hold at its price; or change nothing."""
-        before = (completion.model, completion.subject, completion.size, completion.grant, completion.cap)
+    async def _hold_model(
+        self, completion: Completion, index: int, *, instead_of: Grant | None = None
+    ) -> bool:
+        """Make candidate `index` the model, with a hold at its price; or stay with the present model.
+
+        `completion` has one hold then as before: the new one where `instead_of` is gone.
+        """
+        before = (completion.model, completion.subject, completion.size, completion.cap)
+        held = completion.grant
         model = completion.plan.candidates[index].model
         completion.model = model
         completion.size = self._size(model, completion.facts)
@@ -282,13 +289,17 @@ class CompletionPipeline:
         taken: Grant | None = None
         try:
             self._attempt.translated(completion)
-            taken = completion.grant = await self._admit(completion, count=False)
+            taken = await self._admit(completion, count=False, instead_of=instead_of)
+            completion.grant = taken
             self._clamp(completion)
-        except SluicegateError:
-            completion.model, completion.subject, completion.size, completion.grant, completion.cap = before
-            if taken is not None:
+        except (SluicegateError, asyncio.CancelledError) as error:
+            completion.model, completion.subject, completion.size, completion.cap = before
+            if instead_of is None and taken is not None:
+                completion.grant = held
                 await self._admission.release(taken)
-            return False
+            if isinstance(error, SluicegateError):
+                return False
+            raise
         return True
 
     async def _forfeit(self, loser: Completion) -> None:

@@ -17,7 +17,7 @@ class CompletionsPolicy(PolicyModel):
     money is held already, and its own figures make the cost exact); what is not done by then is cut, and
     read on for `linger_seconds` more for what had been produced. `forwarded_headers` are the caller's
     headers passed to providers. `provider_state` says whether requests may refer to what a provider keeps
-    between requests (`previous_response_id` and the like), which all tenants would share.
+    between requests (`previous_response_id`, `file_id` and the like), which all tenants would share.
     """
 
     minimum_output_tokens: int = Field(16, ge=1, le=4_096)

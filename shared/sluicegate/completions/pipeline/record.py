@@ -22,12 +22,13 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
     inbound, subject, usage = completion.inbound, completion.subject, completion.usage
     if completion.spent.total_tokens:
         usage = usage.plus(completion.spent)
-    at = time.time() if now is None else now
+    settled_at = time.time() if now is None else now
     grant = completion.grant
     first = completion.first_byte_at
     row = UsageRow(
         request_id=inbound.request_id,
-        at=at,
+        # The periods it is counted in are those of its admission; a rebuild from the ledger must find them.
+        at=grant.at if grant is not None and grant.at else settled_at,
         tenant=subject.tenant,
         workspace=subject.workspace,
         user=subject.user,
@@ -61,7 +62,7 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
             "id": inbound.request_id,
             "source": SOURCE,
             "type": USAGE_RECORDED,
-            "time": _timestamp(at),
+            "time": _timestamp(settled_at),
             "tenant": subject.tenant,
             "subject": inbound.request_id,
             "datacontenttype": "application/json",

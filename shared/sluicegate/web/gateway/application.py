@@ -56,6 +56,7 @@ class GatewayApplication:
     Args:
         pages: further routes (health, metrics, models, OpenAPI) by path; each takes GET and HEAD.
         forwarded: lower-case names of the caller's headers that are passed on to providers.
+        trusted_proxies: as for `client_address`.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class GatewayApplication:
         limits: GatewayLimits,
         cors: Cors,
         forwarded: frozenset[bytes],
+        trusted_proxies: int = 0,
     ) -> None:
         self._pipeline = pipeline
         self._authenticator = authenticator
@@ -76,6 +78,7 @@ class GatewayApplication:
         self._limits = limits
         self._cors = cors
         self._forwarded = forwarded
+        self._trusted_proxies = trusted_proxies
         self._running = 0
         IN_FLIGHT.set_function(lambda: self._running)
 
@@ -98,7 +101,8 @@ class GatewayApplication:
         credential = x_api_key or authorization
         principal = self._authenticator.peek(credential) if credential is not None else None
         if principal is None:
-            principal = await self._authenticator.authenticate(authorization, x_api_key, exchange.client)
+            address = client_address(exchange.client, exchange.headers, self._trusted_proxies)
+            principal = await self._authenticator.authenticate(authorization, x_api_key, address)
         require(principal, Permission.ACCESS_MODELS)
         return principal
 
@@ -182,6 +186,19 @@ class GatewayApplication:
         except Exception:
             log.exception("a page failed unexpectedly", extra={"request_id": request_id})
             await respond_error(exchange, UnexpectedError(), codec, request_id, extra)
+
+
+def client_address(peer: str, headers: Headers, trusted_proxies: int) -> str:
+    """The caller's address: the peer's, or what the outermost of `trusted_proxies` proxies saw.
+
+    Each proxy appends the address that it was called from to `x-forwarded-for`, so what the caller wrote
+    there itself stands before those. A request that did not come through all of them has its peer's.
+    """
+    if not trusted_proxies:
+        return peer
+    line = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+    seen = line.decode("latin-1").split(",")
+    return (seen[-trusted_proxies].strip() if len(seen) >= trusted_proxies else "") or peer
 
 
 def _traceparent(value: bytes | None) -> bytes | None:
