@@ -82,7 +82,7 @@ def _memory(site: Site, plan: Plan, base: Governed, results: Results, say: Say) 
     }
     say(
         f"memory: {found.before / 1024:.1f} MiB before, {found.after / 1024:.1f} MiB after "
-        f"{found.requests:,} requests; {found.growth:+,} KiB from the first look under load to the last"
+        f"{found.requests:,} requests, {found.growth:+,} KiB once warm"
     )
 
 

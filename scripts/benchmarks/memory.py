@@ -21,8 +21,9 @@ class Memory:
 
     @property
     def growth(self) -> int:
-        """KiB from the first look under load to the last."""
-        return self.series[-1][1] - self.series[0][1]
+        """KiB from the first look after a twentieth of the requests to the last; before, buffers fill."""
+        settled = [kib for sent, kib in self.series if sent >= self.requests / 20]
+        return settled[-1] - settled[0]
 
     def as_json(self) -> dict[str, object]:
         return asdict(self) | {"growth": self.growth}

@@ -43,10 +43,20 @@ class Caretaker:
         self._clock = clock
         self._find_at = float("-inf")
         self._reap_from = float("-inf")
+        self._rebuilding: dict[str, asyncio.Task[None]] = {}
         self.reaped = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
+        try:
+            await self._go_round()
+        finally:
+            tasks = list(self._rebuilding.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _go_round(self) -> None:
         while True:
             await self._find_tenants()
             await asyncio.sleep(self._holds.reap_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads instances
@@ -80,7 +90,7 @@ class Caretaker:
             state.beat_at = now
         if not generation:
             if state.generation or state.open:
-                await self._recovery.rebuild(state)
+                self._rebuild(state)
         else:
             await self._recovery.adopt(state, generation)
         own = [hold_id for hold_id in overdue if hold_id in state.open]
@@ -95,6 +105,23 @@ class Caretaker:
             state.cursors = await self._upkeep.sweep(state.tenant, state.cursors)
         if idle and not state.lines and now - state.used_at >= _FORGOTTEN_AFTER_S:
             self._states.pop(state.tenant, None)
+
+    def _rebuild(self, state: TenantState) -> None:
+        """Rebuild beside the round: all tenants have lost their counters at once, and each one waits."""
+        if state.tenant in self._rebuilding:
+            return
+
+        async def rebuild() -> None:
+            try:
+                await self._recovery.rebuild(state)
+            except StoreUnavailable:
+                _LOG.info("the counters of %s are rebuilt later: the store is away", state.tenant)
+            except Exception:  # noqa: BLE001 - the next round tries again
+                _LOG.exception("rebuilding the counters of %s failed; trying again", state.tenant)
+            finally:
+                self._rebuilding.pop(state.tenant, None)
+
+        self._rebuilding[state.tenant] = asyncio.get_running_loop().create_task(rebuild())
 
     async def _beat(self, state: TenantState, hold_ids: Sequence[str]) -> tuple[list[str], str]:
         for first in range(_RENEWED_AT_ONCE, len(hold_ids), _RENEWED_AT_ONCE):

@@ -96,7 +96,8 @@ class AdmissionUpkeep(Protocol):
     ) -> tuple[str, float]:
         """Begin a generation unless one is there; the one in force, and seconds before it admits.
 
-        `revocations` are fields that mark revoked keys.
+        `revocations` are fields that mark revoked keys. A recovery takes `recovery_s`, and longer (twice as
+        long at most) while events wait in the outbox: asked then, at least 0.3 of it are left.
         """
         ...
 

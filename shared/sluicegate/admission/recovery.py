@@ -21,8 +21,9 @@ NO_GENERATION = "none"
 
 _FOREVER_S = 86_400.0
 _TRIES = 5
-# The share of a recovery in which the ledger takes what is in the outbox; then counters get their values.
-_LEDGER_TAKES = 0.75
+# The share of a recovery that is left for putting holds back when counters get their values; until then
+# the ledger takes what is in the outbox. Less than what `begin` leaves while events wait there.
+_PUTTING_BACK = 0.25
 _AT_ONCE = 64
 # Events of the newest settlements, kept for a store that loses its outbox; some 2 MB at most.
 _RECENT = 2_048
@@ -68,9 +69,7 @@ class Recovery:
         try:
             if before:
                 _LOG.warning("counters of %s were lost; %d holds are put back", state.tenant, len(state.open))
-                events = [event for tenant, event in self._recent if tenant == state.tenant]
-                await self._upkeep.append(state.tenant, events)
-                await self._upkeep.enlist(state.tenant)
+                await self._tell_again(state, generation)
             grants = list(state.open.values())
             for first in range(0, len(grants), _AT_ONCE):
                 await asyncio.gather(
@@ -79,6 +78,19 @@ class Recovery:
         except BaseException:
             # Whoever meets this generation next begins again; putting back twice does no harm.
             state.generation = before
+            raise
+
+    async def _tell_again(self, state: TenantState, generation: str) -> None:
+        """Append this instance's newest events to an outbox that lost them, for whoever reads it."""
+        if state.told == generation:
+            return
+        state.told = generation
+        try:
+            events = [event for tenant, event in self._recent if tenant == state.tenant]
+            await self._upkeep.append(state.tenant, events)
+            await self._upkeep.enlist(state.tenant)
+        except BaseException:
+            state.told = ""
             raise
 
     async def _restore(self, state: TenantState, grant: Grant, generation: str) -> None:
@@ -129,6 +141,17 @@ class Recovery:
             marks = [revocation_field(key) for key in revoked]
         return await self._upkeep.begin(state.tenant, marks, secrets.token_hex(8), recovery_s)
 
+    async def _await_ledger(self, state: TenantState) -> None:
+        """Wait, as long as a recovery may take, until the ledger has what instances told the outbox again."""
+        margin_s = self._recovery_s * _PUTTING_BACK
+        while True:
+            generation, left_s = await self._name_generation(state, self._recovery_s)
+            if state.generation:
+                await self._tell_again(state, generation)
+            if left_s <= margin_s:
+                return
+            await asyncio.sleep(left_s - margin_s)
+
     async def _fill(self, state: TenantState, counter: Counter) -> int:
         """Have a first value for `counter`; what was settled before. Many that ask at once read once."""
         task = state.filling.get(counter.committed)
@@ -147,8 +170,7 @@ class Recovery:
             spent = await self.spent(tenant, counter)
             if (spent or state.generation) and not (await self._upkeep.renew(tenant, (), 0)).generation:
                 # A loss: all instances tell the outbox again what it may have lost; that counts too.
-                _, left_s = await self._name_generation(state, self._recovery_s)
-                await asyncio.sleep(max(0.0, left_s - self._recovery_s * (1 - _LEDGER_TAKES)))
+                await self._await_ledger(state)
                 spent = await self.spent(tenant, counter)
         except DependencyUnavailableError as error:
             raise _ledger_away(error) from error

@@ -15,9 +15,9 @@ from sluicegate.admission.waiting import WaitingLine
 class TenantState:
     """One tenant, as one instance sees it. Times are on the monotonic clock.
 
-    `generation` is the last one seen; `open` the grants not yet settled, by hold id
-    (weakly: a grant that nobody has any more cannot be settled, and must not be kept alive); `lines` and
-    `filling` are by counter field.
+    `generation` is the last one seen, `told` the last one whose outbox has this instance's newest events;
+    `open` the grants not yet settled, by hold id (weakly: a grant that nobody has any more cannot be
+    settled, and must not be kept alive); `lines` and `filling` are by counter field.
     """
 
     tenant: str
@@ -29,6 +29,7 @@ class TenantState:
     lines: dict[bytes, WaitingLine] = field(default_factory=dict)
     filling: dict[bytes, "asyncio.Task[int]"] = field(default_factory=dict)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    told: str = ""
     used_at: float = 0.0
     beat_at: float = 0.0
     swept_at: float = 0.0

@@ -21,6 +21,8 @@ from sluicegate.kernel.errors import (
 )
 
 _MESSAGE_LIMIT = 2_000
+_ACCOUNT = "The provider refused the gateway's account; its operator has to mend that."
+_REMOVED = "[credential]"
 _QUOTA_WORDS = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
 # What looks like a credential. Providers quote the one they were sent, and that is the gateway's own.
 _CREDENTIAL = re.compile(r"(?:\b(?:[gpr]?sk|pk|key|ya29|xai|hf|nvapi|pplx|Bearer)[-_. ]|AIza)[\w*.-]{8,}")
@@ -61,11 +63,18 @@ def stream_failure(answer: Any) -> SluicegateError:
     return _error(status or 500, answer)
 
 
+def may_pass(event: bytes, failure: SluicegateError) -> bool:
+    """Whether a provider's error event, which amounts to `failure`, may go to the caller as it came."""
+    if failure.message == _ACCOUNT or _REMOVED in failure.message:
+        return False
+    return _CREDENTIAL.search(event.decode("utf-8", "replace")) is None
+
+
 def _error(status: int, answer: Any) -> SluicegateError:
     message, words = _words(answer)
     said = f": {message}" if message else "."
     if words & _QUOTA_WORDS or status in (401, 402, 403, 407):
-        return UpstreamError("The provider refused the gateway's account; its operator has to mend that.")
+        return UpstreamError(_ACCOUNT)
     if status in (400, 422):
         return InvalidRequestError(f"The provider refused the request{said}")
     if status == 413:
@@ -92,4 +101,4 @@ def _words(answer: Any) -> tuple[str, set[str]]:
 
 def _printable(message: str) -> str:
     """`message`, bounded, and without anything that looks like a credential."""
-    return _CREDENTIAL.sub("[credential]", message[:_MESSAGE_LIMIT])
+    return _CREDENTIAL.sub(_REMOVED, message[:_MESSAGE_LIMIT])

@@ -120,6 +120,27 @@ class AdmissionStoreSuite:
         assert await seed(store, "acme", fresh, "g3", 0.08) == ("g1", 0.0)
         assert isinstance(await self.admit(store, each, "r1"), Held)
 
+    async def test_recovery_goes_on_while_events_wait_but_not_for_ever(
+        self, client: Any, store: RedisAdmissionStore
+    ) -> None:
+        await store.append("acme", [b"{}"])
+        assert await store.begin("acme", (), "g1", 100) == ("g1", 100)
+        begun = await client.execute("HGET", "slg:{acme}:counters", "recovering")
+        _, ends, last = (int(part) if part.isdigit() else 0 for part in begun.split())
+        assert last - ends == 100_000
+        now = int(await server_time(client) * 1000)
+        # Nearly over: it is drawn out as long as an event waits.
+        nearly = f"g1 {now + 1} {now + 100_000}"
+        await client.execute("HSET", "slg:{acme}:counters", "recovering", nearly)
+        assert (await store.begin("acme", (), "g2", 100)) == ("g1", pytest.approx(30, abs=5))
+        await client.execute("HSET", "slg:{acme}:counters", "recovering", nearly)
+        await client.execute("DEL", "slg:{acme}:outbox")
+        assert (await store.begin("acme", (), "g2", 100))[1] <= 0.001
+        # At twice its length it is over, whatever waits.
+        await store.append("acme", [b"{}"])
+        await client.execute("HSET", "slg:{acme}:counters", "recovering", f"g1 {now - 2} {now - 1}")
+        assert await store.begin("acme", (), "g2", 100) == ("g1", 0)
+
     async def test_holds_in_every_counter(self, store: RedisAdmissionStore, seeded: CounterSet) -> None:
         held = await self.admit(store, seeded, "r1", DOLLAR)
         assert isinstance(held, Held)

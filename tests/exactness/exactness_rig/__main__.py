@@ -1,4 +1,4 @@
-"""The full sizes: `python -m exactness_rig [NAME ...] [--json FILE]`; prints a table, status 1 if one fails."""
+"""The full sizes: `python -m exactness_rig [NAME ...] [--json FILE]`; prints tables, status 1 on a fault."""
 
 import argparse
 import asyncio
@@ -29,6 +29,11 @@ TRIALS: dict[str, tuple[Plan, Fault | None]] = {
     "open": (replace(_FULL, on_unavailable="open"), silence(4, 3)),
 }
 
+
+def _excess(outcome: Outcome) -> int:
+    return sum(each.charged - each.produced for each in outcome.reckoning.estimates.values())
+
+
 _ROWS = (
     ("seconds", lambda o: f"{o.seconds:.0f}"),
     ("requests", lambda o: o.seen.calls),
@@ -46,7 +51,7 @@ _ROWS = (
     ("... of them wrong", lambda o: len(o.reckoning.wrong)),
     ("estimated rows, exact", lambda o: sum(e.exact for e in o.reckoning.estimates.values())),
     ("estimated rows, not exact", lambda o: sum(e.rows - e.exact for e in o.reckoning.estimates.values())),
-    ("... charged beyond produced", lambda o: sum(e.charged - e.produced for e in o.reckoning.estimates.values())),
+    ("... charged beyond produced", _excess),
     ("rows for dead owners", lambda o: o.reckoning.reaped_rows),
     ("... charged", lambda o: o.reckoning.reaped),
     ("... produced", lambda o: o.reckoning.unrecorded),
@@ -91,9 +96,8 @@ def main() -> int:
         for title, show in _ROWS:
             sys.stdout.write(f"  {title:<32} {show(outcome):>16}\n")
         for kind, sums in sorted(outcome.reckoning.estimates.items()):
-            sys.stdout.write(
-                f"    estimated: {kind}: {sums.rows} rows, {sums.exact} exact, {sums.charged - sums.produced:+}\n"
-            )
+            found_of_kind = f"{sums.rows} rows, {sums.exact} exact, {sums.charged - sums.produced:+}"
+            sys.stdout.write(f"    estimated: {kind}: {found_of_kind}\n")
         for line in verdict(outcome):
             wrong += 1
             sys.stdout.write(f"  WRONG  {line}\n")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-
 # No request of this rig can rightly take so long.
 LONGEST_S = 20.0
 

@@ -17,7 +17,7 @@ _PATIENCE = 60
 
 @dataclass(slots=True)
 class Seen:
-    """What clients met. `statuses` by kind of request; `codes` of errors; `bad` answers that should not be."""
+    """What clients met. `statuses` by kind of request; `codes` of errors; `bad`: what should not be."""
 
     calls: int = 0
     left: int = 0

@@ -158,3 +158,48 @@ async def test_settlement_that_fails_oddly_is_tried_again(
     await until(settled)
     assert await world.standing() == (5, 5)
     assert await world.events() == [b"{}"]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.5])
+async def test_what_the_ledger_learns_late_is_counted_after_a_flush(world: Any, lag_s: float) -> None:
+    """Settled by several instances, lost with the outbox, told again, and taken by a slow consumer."""
+    services = [await world.service(holds={"recovery_s": 1.0}) for _ in range(2)]
+    for number, service in enumerate(services):
+        grant = await service.admit(world.ask(DOLLAR))
+        await service.settle(grant, DOLLAR, 0, b'{"id":"r%d"}' % number)
+    held = await services[0].admit(world.ask(3 * DOLLAR))
+    key = ("workspace", "growth")
+    seen: set[bytes] = set()
+
+    async def consume() -> None:
+        while True:
+            entries = await world.client.execute("XRANGE", "slg:{acme}:outbox", "-", "+", "COUNT", "1")
+            if not entries:
+                await asyncio.sleep(0.005)
+                continue
+            await asyncio.sleep(lag_s)
+            ((entry, fields),) = entries
+            if fields[1] not in seen:
+                seen.add(fields[1])
+                world.ledger.spent_nano[key] = len(seen) * DOLLAR
+            await world.client.execute("XDEL", "slg:{acme}:outbox", entry)
+
+    await world.client.execute("FLUSHALL")
+    consumer = asyncio.create_task(consume())
+    try:
+        grant = await services[1].admit(world.ask(DOLLAR))
+    finally:
+        consumer.cancel()
+    assert await world.standing() == (6 * DOLLAR, 2 * DOLLAR)
+    await services[1].release(grant)
+    await services[0].settle(held, 5, 0, b"{}")
+    assert await world.standing() == (2 * DOLLAR + 5, 2 * DOLLAR + 5)
+
+
+async def test_a_recovery_ends_though_nobody_takes_events(world: Any) -> None:
+    service = await world.service()
+    await service.settle(await service.admit(world.ask(1)), 1, 0, b"{}")
+    await world.client.execute("FLUSHALL")
+    async with asyncio.timeout(10):
+        await service.admit(world.ask(DOLLAR))
+    assert await world.events() == [b"{}"]

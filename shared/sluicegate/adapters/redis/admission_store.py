@@ -129,7 +129,7 @@ class RedisAdmissionStore:
         args: list[bytes | str | int] = [b"", 0, b""]
         for counter, amount in amounts:
             args += (counter.committed, amount, counter.settled, amount)
-        await self._run(self._seed, (_key(tenant, "counters"),), args)
+        await self._run(self._seed, (_key(tenant, "counters"), _key(tenant, "outbox")), args)
 
     async def begin(
         self, tenant: str, revocations: Sequence[bytes], generation: str, recovery_s: float
@@ -137,7 +137,7 @@ class RedisAdmissionStore:
         args: list[bytes | str | int] = [generation, int(recovery_s * 1000), _PADDING]
         for mark in revocations:
             args += (mark, b"0")
-        reply = await self._run(self._seed, (_key(tenant, "counters"),), args)
+        reply = await self._run(self._seed, (_key(tenant, "counters"), _key(tenant, "outbox")), args)
         return reply[0].decode(), reply[1] / 1000
 
     async def restore(

@@ -3,7 +3,7 @@
 from sluicegate.completions.anthropic.errors import stream_error
 from sluicegate.completions.anthropic.usage import RunningUsage
 from sluicegate.completions.bounds import delta_tokens
-from sluicegate.completions.provider_errors import stream_failure
+from sluicegate.completions.provider_errors import may_pass, stream_failure
 from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
@@ -19,7 +19,7 @@ class MessageMeter:
 
     Deltas are looked at as bytes; only the few events with figures are parsed. `usage` is known from
     the first event on: until the last one its output is the running count, its input is exact. A
-    provider's error event is forwarded as it came.
+    provider's error event is forwarded as it came, unless it tells of the gateway's account.
     """
 
     __slots__ = ("_events", "_figures", "_said", "failed", "finished", "produced_tokens", "usage")
@@ -50,7 +50,10 @@ class MessageMeter:
                 self._note(event)
                 if self.finished or self.failed is not None:
                     # Nothing belongs after the last event; an event appears once, as it is the last.
-                    done = done[: done.index(event) + len(event)] + b"\n\n"
+                    if self.failed is not None and not may_pass(event, self.failed):
+                        done = done[: done.index(event)] + stream_error(self.failed, None)
+                    else:
+                        done = done[: done.index(event) + len(event)] + b"\n\n"
                     break
         if self.usage is not None and not self._said:
             self.usage.output_tokens = self.produced_tokens

@@ -5,7 +5,7 @@ import orjson
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.errors import stream_error
 from sluicegate.completions.openai_chat.usage import decode_usage
-from sluicegate.completions.provider_errors import stream_failure
+from sluicegate.completions.provider_errors import may_pass, stream_failure
 from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
@@ -21,7 +21,8 @@ class ChatMeter:
 
     Chunks are looked at as bytes; only those with usage figures or an error in them are parsed. The
     chunk that has nothing but usage is kept back from a client that did not ask for it, since the
-    gateway asked for it; likewise figures in every chunk. A provider's error event is forwarded as it came.
+    gateway asked for it; likewise figures in every chunk. A provider's error event is forwarded as it came,
+    unless it tells of the gateway's account.
     """
 
     __slots__ = (
@@ -86,7 +87,10 @@ class ChatMeter:
             answer = json_object(fields(event)[1])
             if answer is not None and answer.get("error"):
                 self.failed = stream_failure(answer)
-                return True
+                if may_pass(event, self.failed):
+                    return True
+                self._garbled = stream_error(self.failed)
+                return False
         at = event.find(b'"usage"')
         if at >= 0 and not event.startswith((b":null", b": null"), at + 7):
             return self._figures(event)

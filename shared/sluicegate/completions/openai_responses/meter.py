@@ -3,6 +3,7 @@
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_responses.errors import event_failure, response_failure, stream_error
 from sluicegate.completions.openai_responses.usage import decode_usage
+from sluicegate.completions.provider_errors import may_pass
 from sluicegate.completions.sse import EventSplitter, fields, is_text, json_object, string_length
 from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.errors import SluicegateError, UpstreamError
@@ -27,7 +28,8 @@ class ResponseMeter:
     """The `StreamMeter` of OpenAI responses.
 
     Deltas are looked at as bytes; of the events only the last one, which has the figures, is parsed. A
-    provider's error event, and a failed response, are forwarded as they came.
+    provider's error event, and a failed response, are forwarded as they came, unless they tell of the
+    gateway's account.
     """
 
     __slots__ = ("_events", "failed", "finished", "produced_tokens", "usage")
@@ -52,6 +54,8 @@ class ResponseMeter:
                 return done[:taken] + stream_error(self.failed)
             if event:
                 self._note(event)
+            if self.failed is not None and not may_pass(event, self.failed):
+                return done[:taken] + stream_error(self.failed)
             taken += len(event) + 2
             if self.finished or self.failed is not None:
                 return done[:taken]  # nothing belongs after the last event
