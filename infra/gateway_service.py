@@ -170,6 +170,8 @@ def _container(manifest: Manifest, config: StackConfig) -> cloudrunv2.ServiceTem
 def _variables(config: StackConfig) -> list[cloudrunv2.ServiceTemplateContainerEnvArgs]:
     plain = {
         "HOST": "0.0.0.0",  # noqa: S104 - within the container's own network
+        # The load balancer appends the caller's address and then its own to x-forwarded-for.
+        "TRUSTED_PROXIES": "2",
         **config.variables,
         "ENVIRONMENT": config.environment,
         "GCP_PROJECT_ID": config.project,

@@ -71,6 +71,9 @@ class GatewaySettings(Settings):
         (), description="comma-separated origins that may call from a browser; none by default"
     )
     max_body_bytes: int = Field(20 * 1024 * 1024, ge=1_024, le=256 * 1024 * 1024)
+    max_bodies_bytes: int = Field(
+        128 * 1024 * 1024, ge=1_024, description="bodies of all requests under way together"
+    )
     max_concurrent_requests: int = Field(12_000, ge=1, le=100_000)
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="proxies in front, each of which appends to x-forwarded-for"
@@ -105,6 +108,12 @@ class GatewaySettings(Settings):
             if origin != "*" and re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", origin) is None:
                 raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
         return origins
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> Self:
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError("MAX_BODIES_BYTES must be at least MAX_BODY_BYTES, or no large body fits")
+        return self
 
     @model_validator(mode="after")
     def _no_embedded_parts_in_production(self) -> Self:

@@ -247,7 +247,7 @@ def _application(
         authenticator=callers,
         codecs=codecs(),
         pages=routes,
-        limits=GatewayLimits(config.max_body_bytes, config.max_concurrent_requests),
+        limits=GatewayLimits(config.max_body_bytes, config.max_concurrent_requests, config.max_bodies_bytes),
         cors=Cors(config.cors_origins),
         forwarded=frozenset(name.encode() for name in policy.forwarded_headers),
         trusted_proxies=config.trusted_proxies,

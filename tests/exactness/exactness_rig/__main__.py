@@ -12,16 +12,16 @@ from exactness_rig.faults import Fault, flush, restart_empty, silence
 from exactness_rig.policies import Money
 from exactness_rig.trial import Outcome, Plan, as_json, run_trial
 
-_FULL = Plan(gateways=4, alpha=160, beta=96, money=Money("0.9", "1.6", "0.15"), seconds=120, lifetime_s=5)
+_FULL = Plan(gateways=4, alpha=160, beta=96, money=Money("0.9", "1.6", "0.15"), seconds=150, lifetime_s=5)
 _STREAMS = Mix(
     plain=5, stream=60, leave=10, leave_whole=0, retry=2, fallback=2, cut=2, error=2, stall=0, garbage=0,
-    extras=0, delay_ms=(4.0, 8.0),
+    extras=0, delay_ms=(6.0, 12.0),
 )  # fmt: skip
 
 TRIALS: dict[str, tuple[Plan, Fault | None]] = {
     "load": (_FULL, None),
     "kills": (replace(_FULL, kill_every_s=2, seed=3), None),
-    "slices": (replace(_FULL, slice_tokens=128, mix=_STREAMS), None),
+    "slices": (replace(_FULL, slice_tokens=128, mix=_STREAMS, alpha=60, beta=36), None),
     "embedded": (replace(_FULL, redis="embedded", gateways=2, alpha=40, beta=24), None),
     "silent": (_FULL, silence(4, 3)),
     "flushed": (_FULL, flush(6)),

@@ -6,7 +6,7 @@ import json
 import random
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -190,4 +190,13 @@ async def _produced(upstream: str) -> Any:
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """Everything, for a file."""
-    return asdict(outcome)
+    content: dict[str, Any] = _plain(outcome)
+    return content
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return value

@@ -44,10 +44,15 @@ COMPLETION_PATHS: Mapping[str, Dialect] = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """`body_bytes` of one request, `concurrent` requests on this instance (further ones get 503)."""
+    """`body_bytes` of one request, `concurrent` requests on this instance (further ones get 503).
+
+    `bodies_bytes` bounds the bodies of all requests under way together; a body of undeclared length counts
+    as the largest.
+    """
 
     body_bytes: int
     concurrent: int
+    bodies_bytes: int
 
 
 class GatewayApplication:
@@ -80,6 +85,7 @@ class GatewayApplication:
         self._forwarded = forwarded
         self._trusted_proxies = trusted_proxies
         self._running = 0
+        self._bodies = 0
         IN_FLIGHT.set_function(lambda: self._running)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -117,8 +123,13 @@ class GatewayApplication:
             return
         self._running += 1
         try:
-            answer = await self._answer(exchange, dialect, request_id, started)
-            await self._deliver(exchange, answer, extra)
+            principal = await self.authenticate(exchange)
+            reserved = self._reserve(exchange)
+            try:
+                answer = await self._answer(exchange, dialect, principal, request_id, started)
+                await self._deliver(exchange, answer, extra)
+            finally:
+                self._bodies -= reserved
         except SluicegateError as error:
             await respond_error(exchange, error, codec, request_id, extra)
         except ClientGoneError:
@@ -129,8 +140,23 @@ class GatewayApplication:
         finally:
             self._running -= 1
 
-    async def _answer(self, exchange: Exchange, dialect: Dialect, request_id: str, started: float) -> Answer:
-        principal = await self.authenticate(exchange)
+    def _reserve(self, exchange: Exchange) -> int:
+        """Make room for the request's body; its bytes, to be given back once the request is over.
+
+        Raises:
+            OverloadedError: the bodies under way leave no room for it.
+        """
+        declared = exchange.header(b"content-length")
+        most = self._limits.body_bytes
+        size = min(int(declared), most) if declared is not None and declared.isdigit() else most
+        if self._bodies + size > self._limits.bodies_bytes:
+            raise OverloadedError("the requests under way leave no room for this one's body", retry_after=1)
+        self._bodies += size
+        return size
+
+    async def _answer(
+        self, exchange: Exchange, dialect: Dialect, principal: Principal, request_id: str, started: float
+    ) -> Answer:
         headers = exchange.headers
         inbound = Inbound(
             request_id=request_id,
