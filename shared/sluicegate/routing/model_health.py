@@ -51,6 +51,11 @@ class ModelHealth:
         self._down: dict[str, str] = {}
         self.on_change: Callable[[HealthChange], None] | None = None
 
+    @property
+    def quiet(self) -> bool:
+        """Whether every model and provider is well."""
+        return not self._suspect and not self._down
+
     def unhealthy(self, model: Model) -> str | None:
         """Why `model` should be left alone, or None."""
         if not self._suspect and not self._down:

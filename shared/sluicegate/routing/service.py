@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast, get_args
 
 from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.errors import InvalidRequestError
-from sluicegate.kernel.models import Model
+from sluicegate.kernel.models import Capability, Model
 from sluicegate.routing.auto import AutoChoice
 from sluicegate.routing.catalogue import Catalogue
 from sluicegate.routing.catalogue_checks import AUTO
@@ -20,6 +21,35 @@ from sluicegate.routing.types import RoutePlan, RouteQuery
 
 _NOTHING_UNREADY: Mapping[str, str] = {}
 _BY_NAME = "named"
+_MAX_KNOWN = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A plan that was made before, the readiness it was made for, and the least context of its models."""
+
+    plan: RoutePlan
+    unready: Mapping[str, str]
+    context_tokens: int
+
+    def answers(self, query: RouteQuery, unready: Mapping[str, str], *, explain: bool) -> bool:
+        """Whether every test would come out for `query` as it did then."""
+        return (
+            not explain
+            and self.unready is unready
+            and query.input_tokens + query.output_tokens <= self.context_tokens
+            and plain(query)
+        )
+
+
+def plain(query: RouteQuery) -> bool:
+    """Whether `query` asks for nothing but a model: no quality, price, region or strategy of its own."""
+    return (
+        query.quality is None
+        and query.max_cost_nano is None
+        and query.region is None
+        and query.strategy is None
+    )
 
 
 class Router:
@@ -47,6 +77,7 @@ class Router:
         self._ordering = Ordering(self.health.load, policy.load_factors, rng)
         self._auto = AutoChoice(catalogue, policy, classifier, self._ordering, clock)
         self._chains: dict[str, tuple[Model, ...]] = {}
+        self._known: dict[tuple[str, frozenset[Capability], tuple[str, ...]], _Known] = {}
 
     def plan(
         self, query: RouteQuery, *, unready: Mapping[str, str] = _NOTHING_UNREADY, explain: bool = False
@@ -60,6 +91,9 @@ class Router:
             BudgetExceededError: none answers within the cost ceiling.
             OverloadedError: those that fit cannot be used now; `retry_after` says when to come back.
         """
+        known = self._known.get((query.model, query.capabilities, query.allowed))
+        if known is not None and known.answers(query, unready, explain=explain) and self.health.quiet:
+            return known.plan
         surroundings = Surroundings(unready, self.health.unhealthy, self.health.retry_after)
         if query.model == AUTO:
             return self._auto.plan(query, surroundings, self._strategy(query, None), explain=explain)
@@ -69,9 +103,12 @@ class Router:
         candidates, rejections = sift_named(chain, query, surroundings)
         if not candidates:
             raise refusal(query, rejections, self.health.retry_after())
-        return RoutePlan(
+        plan = RoutePlan(
             tuple(candidates[: self.policy.max_candidates]), _BY_NAME, tuple(rejections) if explain else ()
         )
+        if not explain and self.health.quiet:
+            self._remember(query, unready, chain, plan)
+        return plan
 
     def begin(self, model_id: str) -> Trial | None:
         """Count in a request to `model_id`; None: its breaker says no, take the next candidate."""
@@ -96,6 +133,16 @@ class Router:
     def resolve(self, name: str) -> Model | None:
         """The model of that id, snapshot or alias."""
         return self.catalogue.resolve(name)
+
+    def _remember(
+        self, query: RouteQuery, unready: Mapping[str, str], chain: tuple[Model, ...], plan: RoutePlan
+    ) -> None:
+        """Keep the plan of a plain request by name for the next ones like it."""
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        known = _Known(plan, unready, min(model.context_tokens for model in chain))
+        if known.answers(query, unready, explain=False):
+            self._known[query.model, query.capabilities, query.allowed] = known
 
     def _chain(self, name: str) -> tuple[Model, ...]:
         """The model and its fallbacks, remembered (only for known names); empty when `name` is a pool."""

@@ -3,13 +3,18 @@
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.local_server import start_local_redis
+
+# Several suites share `admission_suite`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -1,98 +1,21 @@
-"""The contract of AdmissionStore and AdmissionUpkeep, on every server that runs the scripts."""
+"""The contract of AdmissionStore and AdmissionUpkeep: decisions, on every server that runs the scripts."""
 
 import asyncio
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from admission_suite import DOLLAR, NOW, SUBJECT, StoreSuite, counters, events, seed, server_time
 
 from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
 from sluicegate.admission.counters import CounterSet, compile_counters
 from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
 from sluicegate.admission.replies import Cursors, Grown, Held, Refused, RefusedBy, Settled, Unseeded
-from sluicegate.admission.types import Subject
-from sluicegate.ledger.usage import UsageRow
-
-NOW = 4_000_000_000.0  # 2096: periods that end after any test run
-SUBJECT = Subject(tenant="acme", workspace="growth", user="ann", key="k1", model="m1", agent="coder")
-DOLLAR = 1_000_000_000
 
 
-def counters(subject: Subject = SUBJECT, **limits: Any) -> CounterSet:
-    budgets = BudgetPolicy.model_validate(
-        {
-            "budgets": [
-                {"scope": "workspace", "period": "day", "limit_usd": 10},
-                {"scope": "tenant", "period": "month", "limit_usd": 100},
-                {"scope": "user", "period": "day", "limit_usd": 6},
-            ]
-        }
-    )
-    policy = LimitPolicy.model_validate(
-        {
-            "rates": [
-                {"scope": "key", "period": "hour", "limit": limits.get("rate", 1000)},
-                {"scope": "tenant", "period": "day", "limit": 100_000},
-            ],
-            "tokens": [{"scope": "workspace", "period": "day", "limit": limits.get("tokens", 5000)}],
-            "concurrency": [{"scope": "key", "limit": limits.get("slots", 100)}],
-        }
-    )
-    return compile_counters(subject, budgets, policy, (), NOW)
-
-
-async def events(client: Any, tenant: str = "acme") -> list[dict[str, Any]]:
-    entries = await client.execute("XRANGE", f"slg:{{{tenant}}}:outbox", "-", "+")
-    found = []
-    for _, fields in entries:
-        raw = fields[b"event"] if isinstance(fields, dict) else fields[fields.index(b"event") + 1]
-        found.append(json.loads(raw))
-    return found
-
-
-async def server_time(client: Any) -> float:
-    seconds, micros = await client.execute("TIME")
-    return int(seconds) + int(micros) / 1e6
-
-
-async def seed(
-    store: RedisAdmissionStore, tenant: str, amounts: Any, generation: str, recovery_s: float
-) -> tuple[str, float]:
-    await store.seed(tenant, amounts)
-    return await store.begin(tenant, (), generation, recovery_s)
-
-
-class AdmissionStoreSuite:
-    """Every promise of the ports. `store` and `client` come from the adapter under test."""
-
-    @pytest.fixture
-    def store(self, client: Any) -> RedisAdmissionStore:
-        raise NotImplementedError
-
-    @pytest.fixture
-    async def seeded(self, store: RedisAdmissionStore) -> CounterSet:
-        each = counters()
-        await seed(store, "acme", [(counter, 0) for counter in each.amounts], "g1", 0)
-        return each
-
-    async def amounts(self, store: RedisAdmissionStore, each: CounterSet) -> list[tuple[int, int] | None]:
-        return await store.read(each.subject.tenant, each.amounts)
-
-    async def admit(
-        self,
-        store: RedisAdmissionStore,
-        each: CounterSet,
-        hold: str,
-        nano: int = DOLLAR,
-        *,
-        floor: int | None = None,
-        tokens: int = 100,
-        count: bool = True,
-    ) -> Any:
-        least = nano if floor is None else floor
-        return await store.admit(each, hold, (nano, tokens), (least, tokens), count=count)
+class AdmissionStoreSuite(StoreSuite):
+    """What is decided and counted."""
 
     async def test_asks_to_be_seeded_first(self, store: RedisAdmissionStore) -> None:
         each = counters()
@@ -322,134 +245,6 @@ class AdmissionStoreSuite:
         assert reply.by is RefusedBy.RATE
         assert [event["id"] for event in await events(client)] == ["h1", "h2"]
         assert not await client.execute("EXISTS", "slg:{acme}:holds", "slg:{acme}:due")
-
-    async def test_overdue_hold_is_charged_once_as_estimate(self, client: Any, seeded: CounterSet) -> None:
-        brief = RedisAdmissionStore(client, lifetime_s=0.02)
-        asked = await server_time(client)
-        await self.admit(brief, seeded, "req_1~7", DOLLAR)
-        answered = await server_time(client)
-        await self.admit(brief, seeded, "alive", DOLLAR)
-        assert await brief.reap("acme", "req_1~7") is None
-        await asyncio.sleep(0.04)
-        patient = RedisAdmissionStore(client, lifetime_s=60)
-        beat = await patient.renew("acme", ["alive"], 10)
-        assert (beat.generation, beat.overdue) == ("g1", ["req_1~7"])
-        reaped = await asyncio.gather(*(patient.reap("acme", "req_1~7") for _ in range(4)))
-        assert sorted(reaped, key=str) == [DOLLAR, None, None, None]
-        assert await patient.reap("acme", "alive") is None
-        assert (await self.amounts(brief, seeded))[0] == (2 * DOLLAR, DOLLAR)
-        assert (await self.amounts(brief, seeded))[3] == (200, 100)
-        (event,) = await events(client)
-        assert event["type"] == "dev.sluicegate.usage.recorded.v1"
-        assert event["id"] == "req_1~7:estimated"
-        assert event["subject"] == "req_1"
-        row = UsageRow(**event["data"])
-        assert (row.request_id, row.cost_nano, row.held_nano, row.estimated) == (
-            "req_1~7",
-            DOLLAR,
-            DOLLAR,
-            True,
-        )
-        assert (row.tenant, row.workspace, row.user, row.key) == ("acme", "growth", "ann", "k1")
-        assert (row.agent, row.model, row.error) == ("coder", "m1", "owner_lost")
-        # The periods it counts in are those of its admission. `at` is in whole milliseconds.
-        assert asked - 0.001 <= row.at <= answered
-
-    async def test_only_holds_have_deadlines(
-        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
-    ) -> None:
-        await store.renew("acme", ["never was"], 0)
-        assert await client.execute("ZCARD", "slg:{acme}:due") == 0
-        await client.execute("ZADD", "slg:{acme}:due", 1, "lost its record")
-        assert await store.reap("acme", "lost its record") is None
-        assert (await store.renew("acme", [], 10)).overdue == []
-
-    async def test_estimates_for_two_holds_of_one_request_are_two_rows(
-        self, client: Any, seeded: CounterSet
-    ) -> None:
-        store = RedisAdmissionStore(client, lifetime_s=0.001)
-        for hold in ("r1", "r1~1"):
-            await self.admit(store, seeded, hold, DOLLAR)
-        await asyncio.sleep(0.01)
-        for hold in ("r1", "r1~1"):
-            assert await store.reap("acme", hold) == DOLLAR
-        # The owner lived: it gives the first hold back and settles the second.
-        assert await store.settle(seeded, "r1", "g1", 0, 0, b"") is Settled.CORRECTED
-        assert await store.settle(seeded, "r1~1", "g1", 5, 7, b'{"id":"r1"}') is Settled.CORRECTED
-        *estimates, own = await events(client)
-        assert [(each["data"]["request_id"], each["data"]["cost_nano"]) for each in estimates] == [
-            ("r1", DOLLAR),
-            ("r1~1", DOLLAR),
-            ("r1", 0),  # withdrawn; the owner's row comes into its place
-            ("r1~1", 0),
-        ]
-        assert len({each["id"] for each in estimates}) == 4
-        assert own == {"id": "r1"}
-        assert await self.amounts(store, seeded) == [(5, 5)] * 3 + [(7, 7)]
-
-    async def test_late_settlement_corrects_the_estimate(self, client: Any, seeded: CounterSet) -> None:
-        store = RedisAdmissionStore(client, lifetime_s=0.001)
-        await self.admit(store, seeded, "r1", DOLLAR)
-        await asyncio.sleep(0.01)
-        assert await store.reap("acme", "r1") == DOLLAR
-        assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.CORRECTED
-        assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.GONE
-        assert await self.amounts(store, seeded) == [(5, 5)] * 3 + [(7, 7)]
-        assert [event["id"] for event in await events(client)] == ["r1:estimated", "r1"]
-        open_now = await client.execute("HGET", "slg:{acme}:counters", seeded.slots[0].field)
-        assert int(open_now) == 0
-
-    async def test_flush_and_charge(
-        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
-    ) -> None:
-        await self.admit(store, seeded, "r1", DOLLAR)
-        await client.execute("FLUSHALL")
-        assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.UNHELD
-        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') == Unseeded(())
-        await seed(store, "acme", [(seeded.money[0], 11)], "g2", 0)
-        assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.UNHELD
-        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') == Unseeded((1, 2, 3))
-        await seed(store, "acme", [(counter, 11) for counter in seeded.amounts], "g3", 0)
-        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') is Settled.CHARGED
-        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') is Settled.GONE
-        assert await store.settle(seeded, "r1", "g1", 5, 7, b'{"id":"r1"}') is Settled.GONE
-        assert await self.amounts(store, seeded) == [(16, 16)] * 3 + [(18, 18)]
-        assert [event["id"] for event in await events(client)] == ["r1"]
-
-    async def test_release_of_a_hold_that_never_was(
-        self, store: RedisAdmissionStore, seeded: CounterSet
-    ) -> None:
-        assert await store.settle(seeded, "r1", "none", 0, 0, b"") is Settled.GONE
-
-    async def test_restore(self, client: Any, store: RedisAdmissionStore, seeded: CounterSet) -> None:
-        await self.admit(store, seeded, "r1", DOLLAR)
-        await client.execute("FLUSHALL")
-        assert await store.restore(seeded, "r1", DOLLAR, 100, NOW) == Unseeded((0, 1, 2, 3))
-        await seed(store, "acme", [(counter, 9 * DOLLAR) for counter in seeded.amounts], "g2", 0)
-        assert await store.restore(seeded, "r1", DOLLAR, 100, NOW) is None
-        assert await store.restore(seeded, "r1", DOLLAR, 100, NOW) is None
-        assert (await self.amounts(store, seeded))[0] == (10 * DOLLAR, 9 * DOLLAR)
-        assert await store.settle(seeded, "r1", "g2", 5, 7, b"") is Settled.SETTLED
-        assert (await self.amounts(store, seeded))[0] == (9 * DOLLAR + 5, 9 * DOLLAR + 5)
-
-    async def test_a_restored_hold_keeps_the_time_of_its_admission(
-        self, client: Any, seeded: CounterSet
-    ) -> None:
-        store = RedisAdmissionStore(client, lifetime_s=0.001)
-        assert await store.restore(seeded, "r1", DOLLAR, 100, 1_700_000_000.25) is None
-        await store.grow(seeded, "r1", 1, 1)
-        await asyncio.sleep(0.01)
-        assert await store.reap("acme", "r1") == DOLLAR + 1
-        await store.settle(seeded, "r1", "g1", 0, 0, b"")
-        estimate, withdrawn = await events(client)
-        assert estimate["data"]["at"] == withdrawn["data"]["at"] == 1_700_000_000.25
-
-    async def test_restore_after_charge_does_nothing(
-        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
-    ) -> None:
-        await store.charge(seeded, "r1", 5, 7, b"")
-        assert await store.restore(seeded, "r1", DOLLAR, 100, NOW) is None
-        assert (await self.amounts(store, seeded))[0] == (5, 5)
 
     async def test_sweep_forgets_what_is_over(
         self, client: Any, store: RedisAdmissionStore, seeded: CounterSet

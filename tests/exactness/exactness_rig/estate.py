@@ -41,7 +41,7 @@ class Estate:
     ports: list[int] = field(default_factory=list)
     gateways: list[asyncio.subprocess.Process] = field(default_factory=list)
     redis: asyncio.subprocess.Process | None = None
-    others: list[asyncio.subprocess.Process] = field(default_factory=list)
+    started: list[asyncio.subprocess.Process] = field(default_factory=list)
     killed: int = 0
 
     @property
@@ -85,7 +85,6 @@ class Estate:
 
     async def start_upstream(self) -> None:
         process = await self._spawn("upstream", [sys.executable, "-m", "exactness_rig.upstream"])
-        self.others.append(process)
         self.upstream = await _first_line(process)
 
     async def make_keys(self, workspaces: Mapping[str, int]) -> list[Key]:
@@ -109,7 +108,7 @@ class Estate:
 
     async def start_ledger(self) -> None:
         command = [sys.executable, "-m", "sluicegate", "ledger", "run", "--data", str(self.data)]
-        self.others.append(await self._spawn("ledger", command, pipe=False))
+        await self._spawn("ledger", command, pipe=False)
 
     async def kill_gateway(self, index: int, away_s: float) -> None:
         """Kill one outright and start it again after `away_s`."""
@@ -120,14 +119,9 @@ class Estate:
         await asyncio.sleep(away_s)
         self.gateways[index], _ = await self._gateway(self.ports[index])
 
-    async def stop_gateways(self) -> None:
-        await _stop(self.gateways)
-        self.gateways = []
-
     async def stop(self) -> None:
         """End everything, the Redis last."""
-        await _stop(self.gateways)
-        await _stop(self.others)
+        await _stop([process for process in self.started if process is not self.redis])
         if self.redis is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.redis.send_signal(signal.SIGCONT)
@@ -155,7 +149,7 @@ class Estate:
 
     async def _spawn(self, name: str, command: list[str], *, pipe: bool = True) -> asyncio.subprocess.Process:
         with (self.folder / f"{name}.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *command,
                 env=self.environment(),
                 cwd=self.folder,
@@ -163,6 +157,8 @@ class Estate:
                 stdout=asyncio.subprocess.PIPE if pipe else log,
                 stderr=log,
             )
+        self.started.append(process)
+        return process
 
 
 async def _first_line(process: asyncio.subprocess.Process) -> str:

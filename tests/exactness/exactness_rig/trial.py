@@ -105,6 +105,7 @@ async def _run(estate: Estate, plan: Plan, fault: Fault | None) -> Outcome:
         estate.redis_url, TENANT, json.dumps(limits), str(report),
         env=estate.environment(), stdout=asyncio.subprocess.PIPE, cwd=RIG,
     )  # fmt: skip
+    estate.started.append(sampler)  # ended with the rest if this does not come to its end
     begun = loop.time()
     over = asyncio.Event()
     faults = [fault(estate)] if fault is not None else []

@@ -1,5 +1,7 @@
 """Response headers: what was done, what it cost, what is left."""
 
+from functools import lru_cache
+
 import orjson
 
 from sluicegate.admission.types import RateStatus
@@ -35,9 +37,7 @@ def answer_headers(
         (b"content-type", content_type),
         (b"x-sluicegate-request-id", request_id),
         (request_id_header(inbound.dialect), request_id),
-        (b"x-sluicegate-model", model.id.encode()),
-        (b"x-sluicegate-provider", (completion.provider or model.provider).encode()),
-        (b"x-sluicegate-cache", cache.encode()),
+        *_source(model.id, completion.provider or model.provider, cache),
     ]
     if cost:
         headers.append((b"x-sluicegate-cost-usd", usd(completion.cost_nano).encode()))
@@ -55,6 +55,16 @@ def answer_headers(
     if grant.tokens is not None:
         headers.extend(rate_headers(grant.tokens, b"tokens"))
     return headers
+
+
+@lru_cache(maxsize=4_096)
+def _source(model: str, provider: str, cache: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Where an answer came from; few and recurring, so they are rendered once."""
+    return (
+        (b"x-sluicegate-model", model.encode()),
+        (b"x-sluicegate-provider", provider.encode()),
+        (b"x-sluicegate-cache", cache.encode()),
+    )
 
 
 def rate_headers(rate: RateStatus, unit: bytes) -> Headers:
