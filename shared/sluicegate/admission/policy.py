@@ -135,8 +135,8 @@ class HoldPolicy(PolicyModel):
     """The life of a hold, in seconds.
 
     A hold whose owner was not heard of for `lifetime_s` is charged at its held amount. Owners speak
-    every `heartbeat_s`. After Redis lost its data, admissions of a tenant wait `recovery_s`, in which
-    running instances put back the holds they know.
+    every `heartbeat_s`. After Redis lost its data, admissions of a tenant wait `recovery_s` (twice that
+    at most, while the ledger still takes events), in which running instances put back the holds they know.
     """
 
     lifetime_s: float = Field(default=30, gt=0)

@@ -3,8 +3,8 @@
 -- KEYS  1 counters (hash)   2 holds (hash)   3 due (zset)   4 outbox (stream)   5 past (hash)
 -- ARGV  1 hold id           2 mode: generation of the hold, or 'charge', 'reap'
 --       3 nano used         4 tokens used    5 event ('' for none)   6 plan (mode 'charge' only)
--- Modes: a generation ('none': that is not known) settles that life's hold; 'charge' books a use whose hold a flush took away
---       (or that was granted while Redis was away); 'reap' ends a hold past its deadline at its held
+-- Modes: a generation settles that life's hold ('none': which life is not known); 'charge' books a use whose
+--       hold a flush took away (or that was granted while Redis was away); 'reap' ends a hold past its deadline at its held
 --       amount, with an event made from the plan.
 -- Reply {'settled', nano held}   {'corrected', nano}   {'charged'}   {'reaped', nano held}
 --       {'gone'}                 nothing to do: settled before, or not due (mode 'reap')
