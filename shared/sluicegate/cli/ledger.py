@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from argparse import Namespace
 
@@ -14,11 +15,15 @@ from sluicegate.kernel.errors import ConfigurationError, DependencyUnavailableEr
 from sluicegate.kernel.telemetry import logs
 from sluicegate.ledger.consumer import OutboxConsumer
 
+NICENESS = 10
+
 
 def run_consumer(args: Namespace) -> None:
     """Take events until SIGTERM or SIGINT, then once more what is there."""
     if args.parent is not None and not die_with_parent(args.parent):
         return
+    # Callers wait for the gateway and for Redis, nobody for the ledger: on a busy machine it stands back.
+    os.nice(NICENESS)
     logs.configure(settings.load(settings.Settings).log_level)
 
     async def work(local: Local) -> None:

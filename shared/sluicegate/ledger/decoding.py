@@ -4,11 +4,12 @@ Usage events come from the gateway with every field, and from the reaper script 
 with only those it knows; what is missing then has a plain default.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Any, NoReturn, cast, get_args
+
+import orjson
 
 from sluicegate.kernel.events import Event
 from sluicegate.ledger.usage import Outcome, UsageRow
@@ -33,8 +34,8 @@ def decode_event(body: bytes, tenant: str) -> Event:
     if len(body) > MAX_EVENT_BYTES:
         _refuse(f"larger than {MAX_EVENT_BYTES} bytes")
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
         _refuse("not JSON")
     if not isinstance(content, dict):
         _refuse("not a JSON object")
