@@ -27,6 +27,7 @@ from sluicegate.adapters.redis.idempotency import RedisIdempotency
 from sluicegate.adapters.redis.outbound import RedisOutboundLimits
 from sluicegate.adapters.redis.outbox import RedisOutbox
 from sluicegate.adapters.web.http_client import HttpClient
+from sluicegate.adapters.web.http_limits import ClientLimits
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
 from sluicegate.admission.service import AdmissionService
 from sluicegate.caching.policy import CachingPolicy, memory_bound
@@ -185,7 +186,8 @@ def _ground(config: GatewaySettings) -> _Ground:
         data=data,
         redis=RedisClient.from_url(url, timeout_s=config.redis_timeout_seconds),
         database=Database(data / DATABASE_NAME),
-        http=HttpClient(),
+        # Each request under way may need a connection, and all may go to one provider.
+        http=HttpClient(ClientLimits(connections=config.max_concurrent_requests)),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -95,6 +96,7 @@ class GatewayService:
 
         `started` is called with the listening server; `reuse_port` shares the port with other processes.
         """
+        _raise_open_files()
         handler = await self.open()
         server = await serve(handler, host=host, port=port, reuse_port=reuse_port)
         stop = asyncio.Event()
@@ -115,6 +117,13 @@ class GatewayService:
         cut = await server.drain(drain_s / 2)
         await self.close()
         log.info("stopped", extra={"requests_cut": cut})
+
+
+def _raise_open_files() -> None:
+    """Use all the open files the system grants: a relayed stream takes two, one to either side."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems call "unlimited" what they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run_service(
