@@ -41,7 +41,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder:
         site = Site(Path(folder), cores)
         cases.run(site, _plan(arguments), results, show=_show, say=_say)
-    _show(report.goals(results))
+    goals = report.goals(results)
+    if goals:
+        _show(goals)
     path: Path = arguments.json
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n", "utf-8")

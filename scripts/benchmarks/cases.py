@@ -265,9 +265,8 @@ def _scripted_upstream(site: Site) -> Iterator[Site]:
 def _account(base: Governed, results: Results, say: Say) -> None:
     """Compare what was answered with what the ledger holds: speed that forgets to charge is worth nothing."""
     counted = sum(
-        load["requests"]
+        results.get("throughput", {}).get(name, {}).get("answered", 0)
         for name in ("governed", "cache", "uvicorn")
-        for load in results.get("throughput", {}).get(name, {}).get("loads", [])
     )
     counted += results.get("memory", {}).get("requests", 0)
     deadline = time.monotonic() + 120

@@ -110,7 +110,7 @@ def stages(shares: Mapping[str, float], cpu_us: float | None) -> str:
 
 
 def goals(results: Mapping[str, Any]) -> str:
-    """Each goal beside its figure; what was not measured in this run is left out."""
+    """Each goal beside its figure; what was not measured in this run is left out, be it all."""
     rows = []
     for name, path, goal, more, form in GOALS:
         figure: Any = results
@@ -121,4 +121,6 @@ def goals(results: Mapping[str, Any]) -> str:
         met = figure >= goal if more else figure <= goal
         sign = ">=" if more else "<="
         rows.append((name, form.format(figure), f"{sign} {goal:,g}", "met" if met else "missed"))
+    if not rows:
+        return ""
     return table("Goals", ("figure", "measured", "goal", ""), rows)

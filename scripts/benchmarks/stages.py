@@ -49,8 +49,8 @@ _STAGES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("metrics, ids, logs", "sluicegate/kernel/", ()),
 )
 LOOP = "event loop, reading and polling sockets"
-# A pool's thread that waits for work; py-spy takes it for a busy one.
-_IDLE_THREAD = "_worker "
+# The gateway works on the main thread; other threads mostly wait, which py-spy takes for work.
+_OTHER_THREADS = "Thread._bootstrap "
 
 
 def sample(site: Site, target: Target, python: Path, *, seconds: float, connections: int) -> dict[str, float]:
@@ -88,7 +88,7 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
     for line in lines:
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
-        if not frames[-1].startswith(_IDLE_THREAD):
+        if not frames[0].startswith(_OTHER_THREADS):
             counts[_stage(frames)] += int(count)
     total = sum(counts.values()) or 1
     return {stage: count / total for stage, count in counts.most_common()}

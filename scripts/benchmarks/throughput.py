@@ -42,10 +42,11 @@ class Round:
 
 @dataclass
 class Throughput:
-    """All rounds of one target."""
+    """All rounds of one target, and how many answers it gave in all tries."""
 
     target: Target
     rounds: list[Round] = field(default_factory=list)
+    answered: int = 0
 
     def median(self, of: Callable[[Round], float]) -> float:
         return statistics.median(of(each) for each in self.rounds)
@@ -57,10 +58,6 @@ class Throughput:
     @property
     def cpu_us(self) -> float:
         return self.median(lambda each: each.cpu_us)
-
-    @property
-    def requests(self) -> int:
-        return sum(each.load.requests for each in self.rounds)
 
     def as_json(self) -> dict[str, Any]:
         beside = self.rounds[0].beside_us
@@ -80,6 +77,7 @@ class Throughput:
             "foreign_share_of_rest": round(self.median(lambda each: each.foreign_rest), 3),
             "p50_ms": round(self.median(lambda each: each.load.p50_ms), 3),
             "p99_ms": round(self.median(lambda each: each.load.p99_ms), 3),
+            "answered": self.answered,
             "refused": sum(each.load.refused for each in self.rounds),
             "failed": sum(each.load.failed for each in self.rounds),
             "loads": [asdict(each.load) for each in self.rounds],
@@ -106,6 +104,7 @@ def compare(
             while len(tries) < TRIES and not (tries and tries[-1].disturbance < UNDISTURBED):
                 await_quiet(everyone)
                 tries.append(measure(site, target, connections=connections, seconds=seconds))
+                results[target.name].answered += tries[-1].load.requests
             done = min(tries, key=lambda each: each.disturbance)
             results[target.name].rounds.append(done)
             say(
