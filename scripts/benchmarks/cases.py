@@ -158,7 +158,7 @@ def _first_event(site: Site, plan: Plan, results: Results, show: Say) -> None:
             for each in (direct, bare, base.target)
         ]
         found = latency.compare(
-            {each.name: each.request for each in chosen}, count=max(100, plan.calls // 10), streamed=True
+            {each.name: each.request for each in chosen}, count=max(100, plan.calls // 5), streamed=True
         )
     results["first_event"] = _added(chosen, found)
     show(report.latency("Latency of a stream's first event", results["first_event"]))
