@@ -6,15 +6,17 @@ from itertools import count
 
 from sluicegate.admission.counters import CounterSet
 from sluicegate.admission.errors import StoreUnavailable
-from sluicegate.admission.grants import Attempt, away, bounds, degraded_grant, rate_status
+from sluicegate.admission.grants import Attempt, away, bounds, degraded_grant, rate_status, token_status
+from sluicegate.admission.lease import Lease
+from sluicegate.admission.leases import Leases
 from sluicegate.admission.policy import WaitingPolicy
 from sluicegate.admission.ports import AdmissionStore
 from sluicegate.admission.recovery import NO_GENERATION, Recovery
 from sluicegate.admission.refusals import contended, refusal
-from sluicegate.admission.replies import AdmitReply, Held, Refused, Unseeded
+from sluicegate.admission.replies import AdmitReply, Held, LentOut, Refused, Unseeded
 from sluicegate.admission.settlements import Settlement, SettlementQueue
 from sluicegate.admission.state import TenantState
-from sluicegate.admission.types import Ask, Grant, RateStatus
+from sluicegate.admission.types import Ask, Grant
 from sluicegate.admission.waiting import WaitingLine
 from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.errors import SluicegateError
@@ -23,6 +25,8 @@ from sluicegate.kernel.errors import SluicegateError
 _RELEASE_AFTER_S = 1.5
 _SEEDINGS = 20
 _BEFORE_END_S = 0.001
+# What is lent out is back after the first wait, unless an instance is slow or has died.
+_WAITS_FOR_LENT = 3
 
 
 class Admitter:
@@ -32,6 +36,7 @@ class Admitter:
         store: decides, atomically.
         recovery: seeds counters that have no value.
         queue: takes releases of holds that may exist although nobody waits for them any more.
+        leases: admits from what this instance was lent.
         waiting: how long, and how many, requests wait for what others hold.
         clock: time.
     """
@@ -41,12 +46,14 @@ class Admitter:
         store: AdmissionStore,
         recovery: Recovery,
         queue: SettlementQueue,
+        leases: Leases,
         waiting: WaitingPolicy,
         clock: Clock,
     ) -> None:
         self._store = store
         self._recovery = recovery
         self._queue = queue
+        self._leases = leases
         self._waiting = waiting
         self._clock = clock
         self._holds = count(1)
@@ -73,6 +80,10 @@ class Admitter:
             elif state.lines and any(each.committed in state.lines for each in counters.amounts):
                 return await self._insist(attempt, counters, None)
             else:
+                if ask.count:
+                    grant = self._leases.admit(attempt, counters)
+                    if grant is not None:
+                        return grant
                 reply = await self._store.admit(counters, hold_id, want, floor, count=ask.count)
             if type(reply) is Held:
                 return self._grant(attempt, counters, reply)
@@ -85,6 +96,8 @@ class Admitter:
 
     async def _swap(self, attempt: Attempt, counters: CounterSet, old: Grant) -> AdmitReply:
         """Ask the store to replace `old`."""
+        if isinstance(old.lease, Lease):
+            await self._leases.detach(old, old.lease)
         opened, ask = attempt.state.open, attempt.ask
         known = opened.pop(old.hold_id, None) is not None  # a recovery must not put back what is going
         keep = known
@@ -110,11 +123,6 @@ class Admitter:
 
     def _grant(self, attempt: Attempt, counters: CounterSet, held: Held) -> Grant:
         ask, state, hold_id = attempt.ask, attempt.state, attempt.hold_id
-        tokens = None
-        if held.token_index is not None:
-            counter = counters.tokens[held.token_index]
-            reset = counter.instance.retry_after(self._clock.now()) or 0.0
-            tokens = RateStatus(counter.limit, held.tokens_left, reset)
         grant = Grant(
             request_id=ask.request_id,
             subject=ask.subject,
@@ -123,7 +131,7 @@ class Admitter:
             remaining_nano=held.money_left,
             generation=held.generation,
             requests=rate_status(counters, held),
-            tokens=tokens,
+            tokens=token_status(counters, held.token_index, held.tokens_left, attempt.at),
             counters=counters,
             hold_id=hold_id,
             at=attempt.at,
@@ -163,7 +171,7 @@ class Admitter:
         pushing in.
         """
         state, floor = attempt.state, attempt.floor
-        if isinstance(reply, Unseeded):
+        if isinstance(reply, Unseeded | LentOut):
             reply = await self._try(attempt, counters, reply)
         if isinstance(reply, Held):
             return self._grant(attempt, counters, reply)
@@ -174,6 +182,7 @@ class Admitter:
             if counter is None:
                 raise self._refusal(attempt, counters, reply)
             field = counter.committed
+        self._leases.recall(state)
         line = state.lines.setdefault(field, WaitingLine())
         deadline = asyncio.get_running_loop().time() + self._waiting.seconds
         try:
@@ -198,14 +207,21 @@ class Admitter:
         raise self._refusal(attempt, counters, reply)
 
     async def _try(
-        self, attempt: Attempt, counters: CounterSet, reply: Unseeded | None = None
+        self, attempt: Attempt, counters: CounterSet, reply: Unseeded | LentOut | None = None
     ) -> Held | Refused:
-        """Ask the store, seeding what it says it lacks."""
+        """Ask the store, seeding what it says it lacks, waiting for what it says is lent out."""
+        waits = 0
         for _ in range(_SEEDINGS):
-            if reply is not None:
+            if isinstance(reply, Unseeded):
                 await asyncio.sleep(await self._recovery.seed(attempt.state, counters, reply))
+            elif isinstance(reply, LentOut):
+                self._leases.recall(attempt.state)
+                await asyncio.sleep(reply.wait_s)
+                waits += 1
             answer = await self._ask_store(attempt, counters)
-            if not isinstance(answer, Unseeded):
+            if isinstance(answer, LentOut) and waits == _WAITS_FOR_LENT:
+                return answer.refused
+            if isinstance(answer, Held | Refused):
                 return answer
             reply = answer
         raise StoreUnavailable("counters are lost as fast as they are rebuilt", maybe_applied=False)
@@ -221,6 +237,7 @@ class Admitter:
         return refusal(refused, counters, attempt.want, attempt.floor, self._clock.now())
 
     def _without_store(self, attempt: Attempt, counters: CounterSet, error: StoreUnavailable) -> Grant:
+        self._leases.recall(attempt.state)
         if not counters.open_when_away:
             if error.maybe_applied:
                 self._abandon(attempt, counters)

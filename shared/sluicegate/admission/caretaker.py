@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from sluicegate.admission.errors import StoreUnavailable
+from sluicegate.admission.leases import forsake
 from sluicegate.admission.policy import HoldPolicy
 from sluicegate.admission.ports import AdmissionUpkeep
 from sluicegate.admission.recovery import Recovery
@@ -78,14 +79,15 @@ class Caretaker:
         """
         now = self._clock.monotonic()
         beat_due = now - state.beat_at >= self._holds.heartbeat_s
-        idle = not state.open and now - state.used_at >= _IDLE_AFTER_S
+        forsake(state)
+        idle = not state.open and not state.leases and now - state.used_at >= _IDLE_AFTER_S
         if idle and now - state.beat_at < _IDLE_AFTER_S:
             return
         if not state.enlisted:
             # By every instance, and again after a loss: events of a tenant not listed are never fetched.
             await self._upkeep.enlist(state.tenant)
             state.enlisted = True
-        overdue, generation = await self._beat(state, list(state.open) if beat_due else [])
+        overdue, generation = await self._beat(state, [*state.leases, *state.open] if beat_due else [])
         if beat_due:
             state.beat_at = now
         if not generation:
@@ -93,12 +95,12 @@ class Caretaker:
                 self._rebuild(state)
         else:
             await self._recovery.adopt(state, generation)
-        own = [hold_id for hold_id in overdue if hold_id in state.open]
+        own = [hold_id for hold_id in overdue if hold_id in state.open or hold_id in state.leases]
         if own:
             # Ours are late because the store was away, not because we are gone.
             await self._upkeep.renew(state.tenant, own, 0)
         for hold_id in overdue if now >= self._reap_from else ():
-            if hold_id not in state.open:
+            if hold_id not in state.open and hold_id not in state.leases:
                 await self._reap(state, hold_id)
         if now - state.swept_at >= _SWEEP_S or state.cursors.counters or state.cursors.past:
             state.swept_at = now

@@ -71,7 +71,8 @@ class CounterSet:
 
     `request_limit_nano` is the tightest per-request budget. `open_when_away` says that policy lets requests
     through while the store is away. `template` holds the subject's members of an estimated usage event,
-    as JSON text that starts with a comma. `encoded` belongs to the store that encodes it.
+    as JSON text that starts with a comma. `encoded` belongs to the store that encodes it, `lending` to
+    this instance's leases.
     """
 
     subject: Subject
@@ -85,6 +86,7 @@ class CounterSet:
     template: str
     valid_until: float
     encoded: Any = field(default=None, repr=False)
+    lending: Any = field(default=None, repr=False)
 
     @property
     def amounts(self) -> tuple[Counter, ...]:

@@ -67,6 +67,14 @@ def rate_status(counters: CounterSet, held: Held) -> RateStatus | None:
     return rates.status(rate.limit, rate.period_ms, requests, before, elapsed)
 
 
+def token_status(counters: CounterSet, index: int | None, left: int, now: float) -> RateStatus | None:
+    """How the token limit at `index` stands; None without one. `now` in epoch seconds."""
+    if index is None:
+        return None
+    counter = counters.tokens[index]
+    return RateStatus(counter.limit, left, counter.instance.retry_after(now) or 0.0)
+
+
 def away(error: StoreUnavailable) -> DependencyUnavailableError:
     return DependencyUnavailableError(
         "budgets cannot be checked just now, and policy says to wait; try again shortly",

@@ -151,6 +151,18 @@ class HoldPolicy(PolicyModel):
         return self
 
 
+class LeasePolicy(PolicyModel):
+    """How much of every counter an instance may take at once, to admit with by itself.
+
+    A slice is used within `window_ms` and serves `most` requests at most (0: nothing is ever lent); of what a
+    limit has left, at most one part in `margin` is lent.
+    """
+
+    most: Annotated[int, Field(ge=0, le=1000)] = 128
+    window_ms: Annotated[int, Field(ge=10, le=1000)] = 50
+    margin: Annotated[int, Field(ge=2, le=1000)] = 16
+
+
 class WaitingPolicy(PolicyModel):
     """How long, and how many at once, requests wait for a budget that others hold just now."""
 
@@ -164,6 +176,7 @@ class BudgetPolicy(PolicyModel):
     budgets: tuple[BudgetRule, ...] = ()
     holds: HoldPolicy = HoldPolicy()
     waiting: WaitingPolicy = WaitingPolicy()
+    leases: LeasePolicy = LeasePolicy()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -5,12 +5,24 @@ from typing import Protocol
 
 from sluicegate.admission.counters import Counter, CounterSet
 from sluicegate.admission.overrides import BudgetOverride
-from sluicegate.admission.replies import AdmitReply, Cursors, Grown, Heartbeat, Settled, Unseeded
+from sluicegate.admission.replies import (
+    AdmitReply,
+    Amounts,
+    Booked,
+    Cursors,
+    Grown,
+    Heartbeat,
+    Loan,
+    NotLent,
+    Settled,
+    Unseeded,
+)
 
 __all__ = [
     "AdmissionStore",
     "AdmissionUpkeep",
     "BudgetOverride",
+    "LeaseStore",
     "OverrideStore",
     "RevocationReader",
     "SpendReader",
@@ -81,6 +93,57 @@ class AdmissionStore(Protocol):
         self, counters: CounterSet, hold_id: str, nano: int, tokens: int, event: bytes
     ) -> Settled | Unseeded:
         """Settle what has no hold any more (or never had), once per hold id."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Lends slices of counters to an instance. Raises StoreUnavailable, as AdmissionStore.
+
+    A lease is a hold: what is lent counts as held, and is charged when its owner dies. Its shares are what
+    single requests take of it.
+    """
+
+    async def lend(
+        self,
+        counters: CounterSet,
+        lease_id: str,
+        amounts: Amounts,
+        *,
+        existing: bool,
+        margin: int,
+        window_ms: int,
+    ) -> Loan | NotLent:
+        """Lend `amounts`, or add them to the lease where it is `existing`; all or nothing.
+
+        Of what a counter has left at most one part in `margin` is lent.
+        """
+        ...
+
+    async def settle_shares(
+        self,
+        counters: CounterSet,
+        lease_id: str,
+        number: int,
+        used: tuple[int, int],
+        beyond: tuple[int, int],
+        back: Amounts,
+        lent_at_ms: int,
+        events: Sequence[bytes],
+        *,
+        last: bool,
+    ) -> tuple[Booked, str]:
+        """Book what shares used and append their events; once per `number` (1, 2, ...).
+
+        `used` and `beyond` are nano-dollars and tokens, the latter what was used above the holds. `back` is
+        what the instance does not need any more; `last`: neither the rest. Also gives the generation in force
+        where the lease is GONE.
+        """
+        ...
+
+    async def detach(
+        self, counters: CounterSet, lease_id: str, hold_id: str, amounts: Amounts, at: float
+    ) -> bool:
+        """Make a share, admitted `at` (epoch seconds), a hold of its own; False where there is no such lease."""
         ...
 
 

@@ -56,7 +56,64 @@ class Unseeded:
     missing: tuple[int, ...] = ()
 
 
-AdmitReply = Held | Refused | Unseeded
+@dataclass(slots=True)
+class LentOut:
+    """Not admitted, but other instances were lent what may come back: ask again in `wait_s` seconds.
+
+    `refused` is what the answer would be if nothing came back.
+    """
+
+    wait_s: float
+    refused: Refused
+
+
+AdmitReply = Held | Refused | Unseeded | LentOut
+
+
+@dataclass(slots=True)
+class Loan:
+    """A slice of every counter, to admit with for `window_s` seconds from when it was asked for.
+
+    `at_ms` is the store's clock when it was lent. The rest is as in Held, after the whole loan.
+    """
+
+    generation: str
+    window_s: float
+    at_ms: int
+    money_left: int | None
+    token_index: int | None
+    tokens_left: int
+    rate: tuple[int, int, int, int] | None
+
+
+class NotLent(Enum):
+    """Why nothing is lent. NO: too near a limit, or not the time. GONE: there is no such lease (now)."""
+
+    NO = "no"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """So much of every counter: nano-dollars, tokens, slots (requests under way), requests (rates)."""
+
+    nano: int = 0
+    tokens: int = 0
+    slots: int = 0
+    requests: int = 0
+
+
+class Booked(Enum):
+    """How the settlement of shares ended.
+
+    AGAIN: it was booked before. REAPED: the lease was charged as a dead owner's; nothing was booked.
+    GONE: there is no such lease.
+    """
+
+    SETTLED = "settled"
+    AGAIN = "again"
+    REAPED = "reaped"
+    GONE = "gone"
 
 
 class Grown(Enum):

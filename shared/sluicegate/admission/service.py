@@ -9,17 +9,20 @@ from sluicegate.admission.catalog import CounterCatalog
 from sluicegate.admission.counters import CounterSet
 from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.grants import Attempt, away, counters_of, degraded_grant, rate_status
+from sluicegate.admission.lease import Lease
+from sluicegate.admission.leases import Leases
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
 from sluicegate.admission.ports import (
     AdmissionStore,
     AdmissionUpkeep,
+    LeaseStore,
     OverrideStore,
     RevocationReader,
     SpendReader,
 )
 from sluicegate.admission.recovery import Recovery
 from sluicegate.admission.refusals import refusal
-from sluicegate.admission.replies import Grown, Held, Refused, Settled, Unseeded
+from sluicegate.admission.replies import Grown, Held, LentOut, Refused, Settled, Unseeded
 from sluicegate.admission.settlements import Settlement, SettlementQueue
 from sluicegate.admission.state import TenantState
 from sluicegate.admission.types import Ask, BudgetState, Grant, RateStatus, Subject
@@ -36,6 +39,7 @@ class AdmissionService:
     Args:
         store: decides, atomically.
         upkeep: keeps the store's counters whole; usually the same object.
+        lender: lends slices of the counters; the same object again.
         budgets: budgets.yaml.
         limits: limits.yaml.
         overrides: limits set at run time; None: there are none.
@@ -48,6 +52,7 @@ class AdmissionService:
         self,
         store: AdmissionStore,
         upkeep: AdmissionUpkeep,
+        lender: LeaseStore,
         budgets: BudgetPolicy,
         limits: LimitPolicy,
         *,
@@ -64,7 +69,10 @@ class AdmissionService:
         self._recovery = Recovery(upkeep, spend, revocations, self._clock, budgets.holds.recovery_s)
         self._caretaker = Caretaker(self._states, upkeep, self._recovery, budgets.holds, self._clock)
         self._queue = SettlementQueue(self._apply)
-        self._admitter = Admitter(store, self._recovery, self._queue, budgets.waiting, self._clock)
+        self._leases = Leases(lender, self._queue, budgets.leases, self._closed, self._clock)
+        self._admitter = Admitter(
+            store, self._recovery, self._queue, self._leases, budgets.waiting, self._clock
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -74,14 +82,15 @@ class AdmissionService:
 
     async def stop(self, timeout_s: float = 5.0) -> int:
         """Tell the store what is left to tell, for at most `timeout_s`; how many settlements are left."""
-        left = await self._queue.drain(timeout_s) if self._tasks else len(self._queue)
+        untold = await self._leases.close(self._states.values(), timeout_s / 2)
+        left = await self._queue.drain(timeout_s / 2) if self._tasks else len(self._queue)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._admitter.close()
         await self._catalog.close()
-        return left
+        return left + untold
 
     @property
     def open_grants(self) -> int:
@@ -91,7 +100,7 @@ class AdmissionService:
     @property
     def pending_settlements(self) -> int:
         """Settlements that the store has not taken yet."""
-        return len(self._queue)
+        return len(self._queue) + self._leases.shares.untold
 
     @property
     def reaped(self) -> int:
@@ -104,6 +113,12 @@ class AdmissionService:
         if state is not None:
             state.overrides = None
             state.compiled.clear()
+            self._leases.recall(state)
+
+    def forget_key(self, key: str) -> None:
+        """Admit nothing more for an API key without asking the store (it may have been revoked)."""
+        for state in self._states.values():
+            self._leases.recall(state, key)
 
     def forget_all(self) -> None:
         """Read everyone's overrides anew: announcements may have been missed."""
@@ -141,8 +156,14 @@ class AdmissionService:
             return False
         if grant.degraded:
             return True
+        lease = _lease_of(grant)
+        hold_id = grant.hold_id if lease is None else lease.id
+        if lease is not None and self._leases.grow(lease, nano, tokens):
+            grant.held_nano += nano
+            grant.held_tokens += tokens
+            return True
         try:
-            grown = await self._store.grow(counters, grant.hold_id, nano, tokens)
+            grown = await self._store.grow(counters, hold_id, nano, tokens)
             if grown is Grown.GONE:
                 state = self._state(grant.subject.tenant)
                 beat = await self._upkeep.renew(state.tenant, (), 0)
@@ -152,6 +173,7 @@ class AdmissionService:
                     await self._recovery.adopt(state, beat.generation)
                 else:
                     await self._recovery.rebuild(state)
+                # Whatever held it before, a recovery puts each request back as a hold of its own.
                 grown = await self._store.grow(counters, grant.hold_id, nano, tokens)
         except StoreUnavailable as error:
             raise away(error) from error
@@ -166,12 +188,20 @@ class AdmissionService:
 
         Never fails for the store's sake: the settlement is kept and retried.
         """
+        lease = grant.lease
+        if isinstance(lease, Lease):
+            if lease.lost or grant.generation != lease.generation:
+                self._leases.shares.give_up(grant, lease)
+            else:
+                await self._leases.shares.settle(grant, lease, actual_nano, actual_tokens, event)
+                return
         counters, settlement = counters_of(grant), Settlement(grant, actual_nano, actual_tokens, event)
         try:
             outcome = await self._store.settle(
                 counters, grant.hold_id, grant.generation, actual_nano, actual_tokens, event
             )
         except StoreUnavailable:
+            self._leases.recall(self._state(grant.subject.tenant))
             self._queue.put(settlement)
         except asyncio.CancelledError:
             self._queue.put(settlement)
@@ -206,6 +236,11 @@ class AdmissionService:
         state, counters = await self._meet(ask.subject)
         try:
             reply = await self._store.pass_through(counters, event)
+            if isinstance(reply, LentOut):
+                self._leases.recall(state)
+                await asyncio.sleep(reply.wait_s)
+                reply = await self._store.pass_through(counters, event)
+                reply = reply.refused if isinstance(reply, LentOut) else reply
         except StoreUnavailable as error:
             if not counters.open_when_away:
                 raise away(error) from error
@@ -282,3 +317,11 @@ class AdmissionService:
             state.open.pop(grant.hold_id, None)
             if state.lines:
                 state.freed()
+
+
+def _lease_of(grant: Grant) -> Lease | None:
+    """The lease that holds what `grant` may spend; None: a hold of its own."""
+    lease = grant.lease
+    if isinstance(lease, Lease) and not lease.lost and grant.generation == lease.generation:
+        return lease
+    return None

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from sluicegate.admission.counters import CounterSet
@@ -10,6 +11,9 @@ from sluicegate.admission.replies import Cursors
 from sluicegate.admission.types import Grant, Subject
 from sluicegate.admission.waiting import WaitingLine
 
+if TYPE_CHECKING:
+    from sluicegate.admission.lease import Lease
+
 
 @dataclass(slots=True, eq=False)
 class TenantState:
@@ -17,7 +21,8 @@ class TenantState:
 
     `generation` is the last one seen, `told` the last one whose outbox has this instance's newest events;
     `open` the grants not yet settled, by hold id (weakly: a grant that nobody has any more cannot be
-    settled, and must not be kept alive); `lines` and `filling` are by counter field.
+    settled, and must not be kept alive); `leases` what this instance was lent, by id; `lines` and `filling`
+    are by counter field.
     """
 
     tenant: str
@@ -26,6 +31,7 @@ class TenantState:
     overrides: tuple[BudgetOverride, ...] | None = None
     overrides_at: float = 0.0
     open: "WeakValueDictionary[str, Grant]" = field(default_factory=WeakValueDictionary)
+    leases: "dict[str, Lease]" = field(default_factory=dict)
     lines: dict[bytes, WaitingLine] = field(default_factory=dict)
     filling: dict[bytes, "asyncio.Task[int]"] = field(default_factory=dict)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)

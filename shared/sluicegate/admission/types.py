@@ -66,7 +66,8 @@ class Grant:
     tightest budget has left after this hold, None without any budget. `generation` names the life
     of the counters that hold it (it changes when Redis was flushed and rebuilt). `degraded` grants were
     given while Redis was away: nothing is held, and settling charges them when it is back. `at` (epoch
-    seconds) lies in the periods that it is counted in. `hold_id` and `counters` are the service's own.
+    seconds) lies in the periods that it is counted in. `hold_id`, `counters` and `lease` are
+    the service's own.
     """
 
     request_id: str
@@ -82,6 +83,7 @@ class Grant:
     hold_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     at: float = 0.0
+    lease: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,14 @@ def _gateway(config: GatewaySettings) -> Running:
     sweeping = _Repeating(archive.sweep, SWEEP_EVERY_S)
     consumer = _consumer(ground)
 
+    def forget_key(key: str) -> None:
+        callers.forget(key)
+        admission.forget_key(key)
+
+    def forget_all() -> None:
+        callers.forget_all()
+        admission.forget_all()
+
     async def start() -> None:
         await admission.start()
         if config.ledger_consumer:
@@ -140,7 +148,7 @@ def _gateway(config: GatewaySettings) -> Running:
         sharing.start()
         checking.start()
         sweeping.start()
-        await listen_for_keys(ground.redis, callers.forget, callers.forget_all)
+        await listen_for_keys(ground.redis, forget_key, forget_all)
         await listen_for_overrides(ground.redis, admission.forget, admission.forget_all)
 
     async def settle() -> None:
@@ -212,6 +220,7 @@ def _admission(ground: _Ground, keys: SqliteKeyStore) -> AdmissionService:
     budgets = ground.policies.load("budgets", BudgetPolicy)
     store = RedisAdmissionStore(ground.redis, lifetime_s=budgets.holds.lifetime_s)
     return AdmissionService(
+        store,
         store,
         store,
         budgets,

@@ -108,6 +108,7 @@ class World:
         service = AdmissionService(
             store,
             store,
+            store,
             budgets,
             limits,
             overrides=self.ledger,

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from sluicegate.adapters.redis.errors import NOT_NOW, RedisReplyError, RedisUnavailable
+from sluicegate.adapters.redis.admission_encoding import Args, Commands, encode, key, run_script, unavailable
+from sluicegate.adapters.redis.errors import RedisUnavailable
 from sluicegate.adapters.redis.script import Script, load_script
 from sluicegate.admission.counters import Counter, CounterSet
-from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.replies import (
     AdmitReply,
+    Amounts,
+    Booked,
     Cursors,
     Grown,
     Heartbeat,
     Held,
+    LentOut,
+    Loan,
+    NotLent,
     Refused,
     RefusedBy,
     Settled,
@@ -23,39 +27,14 @@ from sluicegate.admission.replies import (
 from sluicegate.kernel.tenancy import redis_key
 
 _TENANTS = "slg:tenants"
-# An amount no counter reaches, for budgets without alerts.
-_NEVER = 1 << 53
 # Longer than any sane hash-max-listpack-value (64).
 _PADDING = b"-" * 512
 _SWEEP_FIELDS = 200
 _DAY_MS = 86_400_000
 
-_Args = Sequence[bytes | str | int]
-
-
-class Commands(Protocol):
-    """The part of the Redis client used here."""
-
-    async def execute(self, *args: bytes | str | int) -> Any: ...
-
-    async def script(self, script: Script, keys: Sequence[bytes | str], args: _Args) -> Any: ...
-
-
-@dataclass(slots=True)
-class _Encoded:
-    """A counter set as script arguments. `counted` and `uncounted` end an admission's arguments."""
-
-    admit_keys: tuple[bytes, ...]
-    settle_keys: tuple[bytes, ...]
-    counted: tuple[bytes, ...]
-    uncounted: tuple[bytes, ...]
-    passing: tuple[bytes, ...]
-    limits: tuple[bytes, ...]
-    plan: bytes
-
 
 class RedisAdmissionStore:
-    """AdmissionStore and AdmissionUpkeep on one Redis (or the embedded server: the same scripts).
+    """AdmissionStore, LeaseStore and AdmissionUpkeep on one Redis (or the embedded server: the same scripts).
 
     Args:
         client: runs commands and scripts.
@@ -67,6 +46,9 @@ class RedisAdmissionStore:
         self._lifetime = b"%d" % int(lifetime_s * 1000)
         self._admit = load_script("admission_admit")
         self._settle = load_script("admission_settle")
+        self._lease = load_script("admission_lease")
+        self._share = load_script("admission_share")
+        self._detach = load_script("admission_detach")
         self._grow = load_script("admission_grow")
         self._seed = load_script("admission_seed")
         self._restore = load_script("admission_restore")
@@ -83,8 +65,8 @@ class RedisAdmissionStore:
         count: bool,
         instead_of: str | None = None,
     ) -> AdmitReply:
-        encoded: _Encoded = counters.encoded or _encode(counters)
-        args: _Args = (
+        encoded = counters.encoded or encode(counters)
+        args: Args = (
             hold_id,
             self._lifetime,
             want[0],
@@ -99,20 +81,20 @@ class RedisAdmissionStore:
         return _admit_reply(await self._run(self._admit, encoded.admit_keys, args))
 
     async def pass_through(self, counters: CounterSet, event: bytes) -> AdmitReply:
-        encoded: _Encoded = counters.encoded or _encode(counters)
-        args: _Args = (b"", self._lifetime, 0, 0, 0, 0, event, *encoded.passing)
+        encoded = counters.encoded or encode(counters)
+        args: Args = (b"", self._lifetime, 0, 0, 0, 0, event, *encoded.passing)
         return _admit_reply(await self._run(self._admit, encoded.admit_keys, args))
 
     async def grow(self, counters: CounterSet, hold_id: str, nano: int, tokens: int) -> Grown:
-        encoded: _Encoded = counters.encoded or _encode(counters)
-        args: _Args = (hold_id, nano, tokens, self._lifetime, *encoded.limits)
+        encoded = counters.encoded or encode(counters)
+        args: Args = (hold_id, nano, tokens, self._lifetime, *encoded.limits)
         reply = await self._run(self._grow, encoded.admit_keys[:3], args)
         return Grown(reply[0].decode())
 
     async def settle(
         self, counters: CounterSet, hold_id: str, generation: str, nano: int, tokens: int, event: bytes
     ) -> Settled:
-        encoded: _Encoded = counters.encoded or _encode(counters)
+        encoded = counters.encoded or encode(counters)
         args = (hold_id, generation, nano, tokens, event)
         reply = await self._run(self._settle, encoded.settle_keys, args)
         return _SETTLED[reply[0]]
@@ -120,16 +102,58 @@ class RedisAdmissionStore:
     async def charge(
         self, counters: CounterSet, hold_id: str, nano: int, tokens: int, event: bytes
     ) -> Settled | Unseeded:
-        encoded: _Encoded = counters.encoded or _encode(counters)
+        encoded = counters.encoded or encode(counters)
         args = (hold_id, b"charge", nano, tokens, event, encoded.plan)
         reply = await self._run(self._settle, encoded.settle_keys, args)
         return _unseeded(reply) or _SETTLED[reply[0]]
+
+    async def lend(
+        self,
+        counters: CounterSet,
+        lease_id: str,
+        amounts: Amounts,
+        *,
+        existing: bool,
+        margin: int,
+        window_ms: int,
+    ) -> Loan | NotLent:
+        encoded = counters.encoded or encode(counters)
+        flag = b"1" if existing else b"0"
+        args = (lease_id, self._lifetime, flag, *_numbers(amounts), margin, window_ms, *encoded.counted)
+        reply = await self._run(self._lease, encoded.admit_keys[:3], args)
+        return _loan(reply) if reply[0] == b"lent" else NotLent(reply[0].decode())
+
+    async def settle_shares(
+        self,
+        counters: CounterSet,
+        lease_id: str,
+        number: int,
+        used: tuple[int, int],
+        beyond: tuple[int, int],
+        back: Amounts,
+        lent_at_ms: int,
+        events: Sequence[bytes],
+        *,
+        last: bool,
+    ) -> tuple[Booked, str]:
+        encoded = counters.encoded or encode(counters)
+        flag = b"1" if last else b"0"
+        args = (lease_id, number, *used, *beyond, *_numbers(back), lent_at_ms, flag, *encoded.rates, *events)
+        reply = await self._run(self._share, encoded.settle_keys, args)
+        return _BOOKED[reply[0]], reply[1].decode() if len(reply) > 1 else ""
+
+    async def detach(
+        self, counters: CounterSet, lease_id: str, hold_id: str, amounts: Amounts, at: float
+    ) -> bool:
+        encoded = counters.encoded or encode(counters)
+        args = (lease_id, hold_id, amounts.nano, amounts.tokens, self._lifetime, int(at * 1000))
+        return bool((await self._run(self._detach, encoded.admit_keys[1:3], args))[0] == b"detached")
 
     async def seed(self, tenant: str, amounts: Sequence[tuple[Counter, int]]) -> None:
         args: list[bytes | str | int] = [b"", 0, b""]
         for counter, amount in amounts:
             args += (counter.committed, amount, counter.settled, amount)
-        await self._run(self._seed, (_key(tenant, "counters"), _key(tenant, "outbox")), args)
+        await self._run(self._seed, (key(tenant, "counters"), key(tenant, "outbox")), args)
 
     async def begin(
         self, tenant: str, revocations: Sequence[bytes], generation: str, recovery_s: float
@@ -137,29 +161,29 @@ class RedisAdmissionStore:
         args: list[bytes | str | int] = [generation, int(recovery_s * 1000), _PADDING]
         for mark in revocations:
             args += (mark, b"0")
-        reply = await self._run(self._seed, (_key(tenant, "counters"), _key(tenant, "outbox")), args)
+        reply = await self._run(self._seed, (key(tenant, "counters"), key(tenant, "outbox")), args)
         return reply[0].decode(), reply[1] / 1000
 
     async def restore(
         self, counters: CounterSet, hold_id: str, nano: int, tokens: int, at: float
     ) -> Unseeded | None:
-        encoded: _Encoded = counters.encoded or _encode(counters)
+        encoded = counters.encoded or encode(counters)
         counters_key, holds, due, _, past = encoded.settle_keys
         args = (hold_id, nano, tokens, self._lifetime, encoded.plan, int(at * 1000))
         return _unseeded(await self._run(self._restore, (counters_key, holds, due, past), args))
 
     async def renew(self, tenant: str, hold_ids: Sequence[str], list_overdue: int) -> Heartbeat:
-        keys = (_key(tenant, "counters"), _key(tenant, "due"))
+        keys = (key(tenant, "counters"), key(tenant, "due"))
         reply = await self._run(self._renew, keys, (self._lifetime, list_overdue, *hold_ids))
         return Heartbeat(reply[0].decode(), [each.decode() for each in reply[1:]])
 
     async def reap(self, tenant: str, hold_id: str) -> int | None:
-        keys = [_key(tenant, kind) for kind in ("counters", "holds", "due", "outbox", "past")]
+        keys = [key(tenant, kind) for kind in ("counters", "holds", "due", "outbox", "past")]
         reply = await self._run(self._settle, keys, (hold_id, b"reap", 0, 0, b""))
         return int(reply[1]) if reply[0] == b"reaped" else None
 
     async def sweep(self, tenant: str, cursors: Cursors) -> Cursors:
-        keys = (_key(tenant, "counters"), _key(tenant, "past"))
+        keys = (key(tenant, "counters"), key(tenant, "past"))
         args = (cursors.counters, cursors.past, _SWEEP_FIELDS, _DAY_MS)
         reply = await self._run(self._sweep, keys, args)
         return Cursors(int(reply[0]), int(reply[1]))
@@ -175,7 +199,7 @@ class RedisAdmissionStore:
         ]
 
     async def append(self, tenant: str, events: Sequence[bytes]) -> None:
-        outbox = _key(tenant, "outbox")
+        outbox = key(tenant, "outbox")
         await asyncio.gather(*(self._execute("XADD", outbox, "*", "event", event) for event in events))
 
     async def enlist(self, tenant: str) -> None:
@@ -184,71 +208,31 @@ class RedisAdmissionStore:
     async def tenants(self) -> list[str]:
         return sorted(each.decode() for each in await self._execute("SMEMBERS", _TENANTS))
 
-    async def _run(self, script: Script, keys: Sequence[bytes | str], args: _Args) -> Any:
-        try:
-            return await self._client.script(script, keys, args)
-        except RedisUnavailable as error:
-            raise _unavailable(error) from error
-        except RedisReplyError as error:
-            if error.prefix not in NOT_NOW:
-                raise
-            raise StoreUnavailable(str(error), maybe_applied=False) from error
+    async def _run(self, script: Script, keys: Sequence[bytes | str], args: Args) -> Any:
+        return await run_script(self._client, script, keys, args)
 
     async def _execute(self, *args: bytes | str | int) -> Any:
         try:
             return await self._client.execute(*args)
         except RedisUnavailable as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
 
-def _unavailable(error: RedisUnavailable) -> StoreUnavailable:
-    return StoreUnavailable(
-        str(error), maybe_applied=error.maybe_applied, retry_after=error.retry_after or 1.0
+def _numbers(amounts: Amounts) -> tuple[int, int, int, int]:
+    return amounts.nano, amounts.tokens, amounts.slots, amounts.requests
+
+
+def _loan(reply: list[Any]) -> Loan:
+    _, generation, window, at_ms, left, token, tokens_left, rate, count, before, elapsed = reply
+    return Loan(
+        generation.decode(),
+        window / 1000,
+        at_ms,
+        None if left < 0 else left,
+        None if token < 0 else token - 1,
+        tokens_left,
+        None if rate < 0 else (rate - 1, count, before, elapsed),
     )
-
-
-def _key(tenant: str, kind: str) -> bytes:
-    return redis_key(tenant, kind).encode()
-
-
-def _encode(counters: CounterSet) -> _Encoded:
-    tenant = counters.subject.tenant
-    amounts, slots, rates = counters.amounts, counters.slots, counters.rates
-    plan = _plan(counters)
-    fields = [each.committed for each in amounts] + [each.field for each in slots]
-    limits = [b"%d" % each.limit for each in amounts] + [b"%d" % each.limit for each in slots]
-    rate_fields = [each.field for each in rates]
-    rate_limits = [number for each in rates for number in (b"%d" % each.period_ms, b"%d" % each.limit)]
-    sizes = (b"%d" % len(counters.money), b"%d" % len(counters.tokens), b"%d" % len(slots))
-    first = (b"generation", counters.revocation)
-    count = b"%d" % len(rates)
-    encoded = _Encoded(
-        admit_keys=tuple(_key(tenant, kind) for kind in ("counters", "holds", "due", "outbox")),
-        settle_keys=tuple(_key(tenant, kind) for kind in ("counters", "holds", "due", "outbox", "past")),
-        counted=(plan, *sizes, count, *first, *fields, *rate_fields, *limits, *rate_limits),
-        uncounted=(plan, *sizes, b"0", *first, *fields, *limits),
-        passing=(b"", b"0", b"0", b"0", count, *first, *rate_fields, *rate_limits),
-        limits=tuple(b"%d" % each.limit for each in amounts),
-        plan=plan,
-    )
-    counters.encoded = encoded
-    return encoded
-
-
-def _plan(counters: CounterSet) -> bytes:
-    """What a hold must remember to be settled by anybody (its shape: admission_settle.lua)."""
-    lines = [b"%d %d %d" % (len(counters.money), len(counters.tokens), len(counters.slots))]
-    for counter in counters.money:
-        lowest = counter.alerts[0][0] if counter.alerts else _NEVER
-        lines += [counter.committed, counter.settled, b"%d" % lowest]
-    for counter in counters.tokens:
-        lines += [counter.committed, counter.settled]
-    lines += [slot.field for slot in counters.slots]
-    for counter in counters.money:
-        alerts = ",".join(f"{amount}:{percent}" for amount, percent in counter.alerts)
-        lines.append(f"{counter.limit};{alerts}".encode())
-    lines.append(counters.subject.tenant.encode())
-    return b"\n".join(lines) + b"\n" + counters.template.encode()
 
 
 def _admit_reply(reply: list[Any]) -> AdmitReply:
@@ -272,7 +256,13 @@ def _admit_reply(reply: list[Any]) -> AdmitReply:
         return unseeded
     if kind == b"revoked":
         return Refused(RefusedBy.REVOKED)
-    return Refused(RefusedBy(kind.decode()), reply[1] - 1, tuple(reply[2:]))
+    if kind == b"lent":
+        return LentOut(reply[1] / 1000, _refused(reply[2:]))
+    return _refused(reply)
+
+
+def _refused(reply: list[Any]) -> Refused:
+    return Refused(RefusedBy(reply[0].decode()), reply[1] - 1, tuple(reply[2:]))
 
 
 def _unseeded(reply: list[Any]) -> Unseeded | None:
@@ -283,4 +273,5 @@ def _unseeded(reply: list[Any]) -> Unseeded | None:
     return None
 
 
+_BOOKED = {each.value.encode(): each for each in Booked}
 _SETTLED = {each.value.encode(): each for each in Settled}

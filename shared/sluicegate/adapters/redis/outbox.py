@@ -1,4 +1,8 @@
-"""The outbox that the admission scripts append to: one stream per tenant, field `event`."""
+"""The outbox that the admission scripts append to: one stream per tenant, field `event`.
+
+Beside it stands the mark of what the bus was told (`published`). There are no Redis consumer groups: whatever is
+in the stream waits, and a flush takes all of it away, or nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,7 +19,7 @@ class Commands(Protocol):
 
 
 class RedisOutbox:
-    """`ledger.ports.Outbox` on Redis streams. Without consumer groups: whatever is there waits."""
+    """`events.ports.Outbox` on Redis streams. A place is the id of a stream's entry."""
 
     def __init__(self, client: Commands) -> None:
         self._client = client
@@ -24,13 +28,26 @@ class RedisOutbox:
         """Every tenant that ever had counters here, and so may have an outbox."""
         return sorted(bytes(name).decode() for name in await self._client.execute("SMEMBERS", _TENANTS))
 
-    async def pending(self, tenant: str, count: int) -> Sequence[tuple[str, bytes]]:
-        entries = await self._client.execute("XRANGE", redis_key(tenant, "outbox"), "-", "+", "COUNT", count)
+    async def pending(self, tenant: str, count: int, after: str | None = None) -> Sequence[tuple[str, bytes]]:
+        first = "-" if after is None else f"({after}"
+        key = redis_key(tenant, "outbox")
+        entries = await self._client.execute("XRANGE", key, first, "+", "COUNT", count)
         return [(bytes(entry).decode(), _body(fields)) for entry, fields in entries]
 
-    async def confirm(self, tenant: str, ids: Sequence[str]) -> None:
-        if ids:
-            await self._client.execute("XDEL", redis_key(tenant, "outbox"), *ids)
+    async def published(self, tenant: str) -> str | None:
+        place = await self._client.execute("GET", redis_key(tenant, "published"))
+        return None if place is None else bytes(place).decode()
+
+    async def mark_published(self, tenant: str, place: str | None) -> None:
+        key = redis_key(tenant, "published")
+        if place is None:
+            await self._client.execute("DEL", key)
+        else:
+            await self._client.execute("SET", key, place)
+
+    async def confirm(self, tenant: str, places: Sequence[str]) -> None:
+        if places:
+            await self._client.execute("XDEL", redis_key(tenant, "outbox"), *places)
 
 
 def _body(fields: Sequence[bytes]) -> bytes:

@@ -1,11 +1,14 @@
 """Lua scripts as package data, named by the SHA-1 that Redis knows them by."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "scripts"
+# Lua in Redis has no `require`: a line `-- @include NAME` stands for scripts/fragments/NAME.lua.
+_INCLUDE = re.compile(rb"^-- @include (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,13 @@ class Script:
 
 @cache
 def load_script(name: str) -> Script:
-    """The shipped script `scripts/<name>.lua`, read once per process.
+    """The shipped script `scripts/<name>.lua` with the fragments it includes, read once per process.
 
     Raises:
-        FileNotFoundError: no such script is shipped.
+        FileNotFoundError: no such script, or fragment, is shipped.
     """
-    return Script.of(name, (_FOLDER / f"{name}.lua").read_bytes())
+    return Script.of(name, _INCLUDE.sub(_fragment, (_FOLDER / f"{name}.lua").read_bytes()))
+
+
+def _fragment(include: re.Match[bytes]) -> bytes:
+    return (_FOLDER / "fragments" / f"{include[1].decode()}.lua").read_bytes()

@@ -19,6 +19,7 @@
 --       {'revoked'}
 --       {'slots', index, open}   {'rate', index, count, before, ms}
 --       {'tokens'|'money', index, committed, settled}
+--       {'lent', ms, and what would be the reply}   ask again in so many ms: others were lent what may come back
 -- Indexes count from 1 within their kind. Money and tokens are whole numbers below 2^53, exact in a
 -- Lua number; they are written with %.0f because `..` would round them to 14 digits.
 --
@@ -87,15 +88,25 @@ if record then
     end
   end
 end
+local time = call('TIME')
+local now = time[1] * 1000 + floor(time[2] / 1000)
+
+-- A refusal for want of slots or requests that may only be lent out; nothing is lent until it is decided.
+-- (Money and tokens need no such word: whoever lacks those waits for what is held.)
+local function refuse(...)
+  local lent = tonumber(call('HGET', counters, 'lent') or 0)
+  if lent <= now then return {...} end
+  call('HSET', counters, 'unlent', format('%.0f', lent + 1000))
+  return {'lent', lent - now + 1, ...}
+end
+
 for i = 1, s do
   local open = tonumber(values[slots + i] or 0)
-  if open >= tonumber(ARGV[limits + m + t + i]) then return {'slots', i, open} end
+  if open >= tonumber(ARGV[limits + m + t + i]) then return refuse('slots', i, open) end
   writes[n + 1], writes[n + 2] = ARGV[fields + m + t + i], open + 1
   n = n + 2
 end
 
-local time = call('TIME')
-local now = time[1] * 1000 + floor(time[2] / 1000)
 local rates = slots + s
 local tightest, scarce, rate, count_of, before_of, ms_of = nil, 0, -1, 0, 0, 0
 for i = 1, r do
@@ -115,7 +126,7 @@ for i = 1, r do
     end
   end
   local left = limit * period - before * (period - elapsed) - (count + 1) * period
-  if left < 0 then return {'rate', i, count, before, elapsed} end
+  if left < 0 then return refuse('rate', i, count, before, elapsed) end
   left = left / period
   if not tightest or left < scarce then
     tightest, scarce, rate, count_of, before_of, ms_of = true, left, i, count + 1, before, elapsed

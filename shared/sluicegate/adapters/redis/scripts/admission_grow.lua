@@ -12,7 +12,7 @@ local record = call('HGET', KEYS[2], id)
 if not record then return {'gone', call('HGET', KEYS[1], 'generation') or ''} end
 
 local at = find(record, '\n', 1, true)
-local held, held_tokens, m, t, s = string.match(sub(record, 1, at - 1), '^(%d+) (%d+) %d+ (%d+) (%d+) (%d+)$')
+local held, held_tokens, m, t, s = string.match(sub(record, 1, at - 1), '^(%d+) (%d+) %d+ (%d+) (%d+) (%d+)')
 m, t = tonumber(m), tonumber(t)
 local rest = sub(record, #held + #held_tokens + 3)
 local fields = {}

@@ -15,6 +15,8 @@
 --   "<money> <tokens> <slots>" counters, then per money counter: committed field, settled field, lowest
 --   alert amount; per token counter: committed, settled; per slot: its field; then per money counter
 --   "<limit>;<amount>:<percent>,..."; then the tenant; the rest is JSON members of the usage event.
+-- A lease is a hold too: the first line of its record ends in the slots it has, and the number of its last
+-- settlement (see admission_share.lua); here it is only ever reaped, and withdrawn.
 -- A hold reaped too early (its owner lived, but could not be heard) stays in `past` for a day, so that the
 -- owner's own settlement corrects the estimate by the difference.
 -- A request may have further holds (`<request>~<number>`: a fallback, a hedge). The estimate for one is a usage
@@ -25,34 +27,7 @@
 local call, find, sub, format = redis.call, string.find, string.sub, string.format
 local counters, id, mode, event = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
 local nano, tokens = tonumber(ARGV[3]), tonumber(ARGV[4])
-local time
-
-local function clock()
-  time = time or call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
--- Days to civil date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-local function iso(ms)
-  local seconds = math.floor(ms / 1000)
-  local day, rest = math.floor(seconds / 86400) + 719468, seconds % 86400
-  local era = math.floor(day / 146097)
-  local doe = day - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local month = mp < 10 and mp + 3 or mp - 9
-  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  return format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
-    math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
-end
-
-local function publish(kind, event_id, subject, tenant, data)
-  call('XADD', KEYS[4], '*', 'event', '{"specversion":"1.0","id":"' .. event_id
-    .. '","source":"/sluicegate/admission","type":"dev.sluicegate.' .. kind .. '.v1","time":"' .. iso(clock())
-    .. '","tenant":"' .. tenant .. '","datacontenttype":"application/json","subject":"' .. subject
-    .. '","data":{' .. data .. '}}')
-end
+-- @include publishing
 
 local record, past = call('HGET', KEYS[2], id), nil
 local booked, open = 0, 1
@@ -78,8 +53,9 @@ elseif not record then
 end
 
 local at = find(record, '\n', 1, true)
-local held, held_tokens, since, m, t, s =
-  string.match(sub(record, 1, at - 1), '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+local held, held_tokens, since, m, t, s, each =
+  string.match(sub(record, 1, at - 1), '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)')
+each = tonumber(each) or 1
 held, held_tokens, m, t, s = tonumber(held), tonumber(held_tokens), tonumber(m), tonumber(t), tonumber(s)
 local function line()
   local from = at + 1
@@ -131,7 +107,7 @@ for i = 1, m + t do
   end
 end
 for i = 2 * (m + t) + 1, #fields do
-  writes[n + 1], writes[n + 2] = fields[i], math.max(tonumber(values[i] or 0) - 1, 0)
+  writes[n + 1], writes[n + 2] = fields[i], math.max(tonumber(values[i] or 0) - each, 0)
   n = n + 2
 end
 if n > 0 then call('HSET', counters, unpack(writes)) end
@@ -156,18 +132,7 @@ if crossed or mode == 'reap' or withdrawn then
   local tenant = line()
   for i = 1, m do
     local change = crossed and crossed[i]
-    if change then
-      local field, limit = sub(fields[2 * i - 1], 4), string.match(alerts[i], '^(%d+);')
-      local scope, name, period, instance = string.match(field, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|')
-      for amount, percent in string.gmatch(alerts[i], '(%d+):(%d+)') do
-        if change[1] < tonumber(amount) and change[2] >= tonumber(amount) then
-          publish('budget.threshold', 'budget:' .. tenant .. ':' .. field .. ':' .. limit .. ':' .. percent,
-            scope .. '/' .. name .. '/' .. period, tenant, format(
-              '"scope":"%s","name":"%s","period":"%s","instance":"%s","percent":%s,"limit_nano":%s,"settled_nano":%.0f',
-              scope, name, period, instance, percent, limit, change[2]))
-        end
-      end
-    end
+    if change then alert(tenant, fields[2 * i - 1], alerts[i], change[1], change[2]) end
   end
   if mode == 'reap' or withdrawn then
     local row = string.gsub(id, '[^%w_.:~-]', '_')
