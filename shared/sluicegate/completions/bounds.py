@@ -26,6 +26,12 @@ TOOLS_PREAMBLE_TOKENS = 1_024
 PROVIDER_TOOL_TOKENS = 4_000
 """A tool the provider defines itself (a computer, a text editor): its definition is not in the body."""
 
+KEPT_TOKENS = 1_050_000
+"""The bound of a conversation that the provider keeps and the gateway never saw: a whole context."""
+
+KEPT_ESTIMATE = 4_000
+"""The likely length of such a conversation."""
+
 _LONG_DELTA = 32
 _BYTES_PER_TOKEN = 4
 

@@ -41,6 +41,17 @@ def count(body: Json, name: str, least: int, most: int) -> int | None:
     return value
 
 
+def affordable(body: Json, name: str, dearer: frozenset[str]) -> None:
+    """Pass unless the string `name` is one of `dearer`: choices billed above the catalogue's prices.
+
+    Budgets would not see what they cost, so nobody may ask for them.
+    """
+    value = word(body, name, "")
+    if value is not None and value.lower() in dearer:
+        problem = f"{value!r} is billed above the catalogue's prices, which budgets go by; leave it out"
+        raise invalid(name, problem)
+
+
 def listed(value: object) -> list[Any]:
     """`value` if it is a list, else an empty one: for answers, which are read leniently."""
     return value if type(value) is list else []

@@ -8,7 +8,6 @@ costs one parse and one serialisation.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol
 
 from sluicegate.kernel.errors import SluicegateError
@@ -118,13 +117,6 @@ class Codec(Protocol):
     def error(self, error: SluicegateError, request_id: str) -> bytes: ...
 
     def stream_error(self, error: SluicegateError, request_id: str) -> bytes: ...
-
-
-class Operation(StrEnum):
-    """What is asked of a provider. It decides the path, and the deadline class."""
-
-    CHAT = "chat"
-    EMBEDDINGS = "embeddings"
 
 
 @dataclass(slots=True)

@@ -116,6 +116,11 @@ def test_blocks_not_known_here_pass() -> None:
         ({"stop_sequences": [7]}, "stop_sequences.0"),
         ({"metadata": {"user_id": 7}}, "metadata.user_id"),
         ({"stream": "true"}, "stream"),
+        ({"speed": "fast"}, "speed"),
+        ({"speed": 7}, "speed"),
+        ({"inference_geo": "us"}, "inference_geo"),
+        ({"fallbacks": [{"model": "claude-dearer"}]}, "fallbacks"),
+        ({"thread": 7}, "thread"),
     ],
 )
 def test_a_wrong_shape_names_the_field(fields: dict[str, Any], param: str) -> None:
@@ -132,6 +137,24 @@ def test_preparing_changes_only_what_must_change() -> None:
         "max_tokens": 10,
     }
     assert orjson.loads(CODEC.prepare(body, "claude-up", None))["max_tokens"] == 64
+
+
+def test_what_costs_no_more_than_the_list_price_passes_as_it_is() -> None:
+    body = request(speed="standard", inference_geo="global", service_tier="auto", vendor=1)
+    CODEC.inspect(body, 500)
+    assert orjson.loads(CODEC.prepare(body, "m", None)) == {**body, "model": "m"}
+
+
+def test_the_providers_own_fallbacks_are_not_asked_for() -> None:
+    body = request(fallbacks="default")
+    CODEC.inspect(body, 500)
+    assert orjson.loads(CODEC.prepare(body, "m", None)) == request(model="m")
+
+
+def test_a_conversation_kept_by_the_provider_is_held_at_a_whole_context() -> None:
+    kept = inspect(request(thread={"type": "continue", "previous_message_id": "msg_1"}))
+    assert kept.input_bound > bounds.KEPT_TOKENS
+    assert inspect(request(thread={"type": "create"})).input_bound < 1_000
 
 
 @pytest.mark.parametrize(

@@ -157,9 +157,9 @@ def user(*parts: Any) -> list[Any]:
         ({"n": 129}, "n"),
         ({"n": True}, "n"),
         ({"n": 2.0}, "n"),
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"max_completion_tokens": "9"}, "max_completion_tokens"),
-        ({"max_completion_tokens": 9, "max_tokens": 9}, "max_tokens"),
+        ({"max_completion_tokens": 9, "max_tokens": 8}, "max_tokens"),
         ({"max_tokens": 10**30}, "max_tokens"),
         ({"stream": "yes"}, "stream"),
         ({"stream": 1}, "stream"),
@@ -175,6 +175,9 @@ def user(*parts: Any) -> list[Any]:
         ({"stop": 7}, "stop"),
         ({"stop": ["a", 7]}, "stop.1"),
         ({"user": 7}, "user"),
+        ({"service_tier": 7}, "service_tier"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"service_tier": "fast"}, "service_tier"),
         ({"reasoning_effort": 7}, "reasoning_effort"),
     ],
 )
@@ -211,6 +214,9 @@ def test_preparing_changes_only_what_must_change() -> None:
         ({"max_completion_tokens": 9}, False, "max_completion_tokens"),
         ({"max_completion_tokens": 9}, True, "max_tokens"),
         ({"max_tokens": None}, False, "max_completion_tokens"),
+        ({"max_completion_tokens": 9, "max_tokens": 9}, False, "max_completion_tokens"),
+        ({"max_completion_tokens": 9, "max_tokens": 9}, True, "max_tokens"),
+        ({"max_completion_tokens": 9, "max_tokens": None}, False, "max_completion_tokens"),
     ],
 )
 def test_a_clamp_goes_where_the_client_or_the_provider_looks(
@@ -229,6 +235,20 @@ def test_a_provider_that_knows_only_the_older_field_gets_the_clients_limit_there
     upstream = orjson.loads(CODEC.prepare(request(max_completion_tokens=9), "m", None, older_max_tokens=True))
     assert upstream["max_tokens"] == 9
     assert "max_completion_tokens" not in upstream
+
+
+def test_an_answer_of_nothing_may_be_asked_for_in_both_fields_and_reaches_the_provider_in_one() -> None:
+    body = request(max_completion_tokens=0, max_tokens=0)
+    assert inspect(body).max_output_tokens == 0
+    upstream = orjson.loads(CODEC.prepare(body, "m", None))
+    assert upstream == request(max_completion_tokens=0, model="m")
+
+
+@pytest.mark.parametrize("tier", ["auto", "default", "flex", None])
+def test_tiers_that_cost_no_more_than_the_list_price_pass(tier: str | None) -> None:
+    body = request(service_tier=tier)
+    inspect(body)
+    assert orjson.loads(CODEC.prepare(body, "m", None))["service_tier"] == tier
 
 
 def test_without_a_clamp_no_limit_is_invented() -> None:

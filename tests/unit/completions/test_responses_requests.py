@@ -11,7 +11,6 @@ from sluicegate.completions import bounds
 from sluicegate.completions.canonical import Thinking
 from sluicegate.completions.limits import RequestLimits
 from sluicegate.completions.openai_responses.codec import ResponsesCodec
-from sluicegate.completions.openai_responses.inspection import KEPT_TOKENS
 from sluicegate.completions.openai_responses.reasoning import reasoning_item
 from sluicegate.completions.types import Json, RequestFacts
 from sluicegate.kernel.errors import BudgetExceededError, InvalidRequestError
@@ -123,7 +122,7 @@ def test_tools_are_named_and_bounded() -> None:
 )
 def test_what_the_provider_keeps_is_held_at_a_whole_context(body: Json) -> None:
     facts = inspect(body)
-    assert facts.input_bound > KEPT_TOKENS
+    assert facts.input_bound > bounds.KEPT_TOKENS
     assert facts.input_estimate < 10_000
 
 
@@ -154,6 +153,7 @@ def test_what_the_provider_keeps_is_held_at_a_whole_context(body: Json) -> None:
         (ask(user(), max_output_tokens="9"), "max_output_tokens"),
         (ask(user(), stream="yes"), "stream"),
         (ask(user(), background=1), "background"),
+        (ask(user(), service_tier="priority"), "service_tier"),
         (ask(user(), tools=[{"type": "function"}]), "tools.0.name"),
         (ask(user(), tools=[{"name": "f"}]), "tools.0.type"),
         (ask(user(), tools=[{}] * 200), "tools"),

@@ -56,6 +56,11 @@ def test_a_plain_request_at_chat() -> None:
     }
 
 
+def test_compaction_is_left_out_since_it_only_shortens() -> None:
+    managed = carry(CHAT, context_management=[{"type": "compaction", "compact_threshold": 1_000}])
+    assert managed == carry(CHAT)
+
+
 def test_a_plain_request_at_anthropic() -> None:
     body = carry(MESSAGES, instructions="Be kind.", max_output_tokens=9, safety_identifier="u",
                  reasoning={"effort": "low"}, service_tier="default")  # fmt: skip
@@ -212,7 +217,8 @@ def test_a_schema_for_the_answer() -> None:
          "input.0.content.0.file_data"),
         (MESSAGES, {"text": {"verbosity": "high"}}, "text.verbosity"),
         (MESSAGES, {"text": {"format": {"type": "json_object"}}}, "text.format"),
-        (MESSAGES, {"given": [{"role": "system", "content": "x"}]}, "input"),
+        (MESSAGES, {"given": [{"role": "system", "content": ""}]}, "input"),
+        (CHAT, {"moderation": {"model": "m"}}, "moderation"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_carried_is_refused_by_the_clients_own_name(

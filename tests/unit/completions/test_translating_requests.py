@@ -363,8 +363,20 @@ def test_harmless_fields_are_left_out() -> None:
         modalities=["text"],
     )  # fmt: skip
     assert out.keys() == {"model", "max_tokens", "messages"}
-    out = to_openai(cache_control={"type": "ephemeral"}, vendor=1, speed="fast", service_tier="auto")
+    out = to_openai(
+        cache_control={"type": "ephemeral"}, vendor=1, speed="standard", service_tier="auto",
+        context_management={"edits": [{"type": "clear_tool_uses_20250919"}]}, fallbacks="default",
+    )  # fmt: skip
     assert out.keys() == {"model", "max_completion_tokens", "messages", "service_tier"}
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_where_there_are_only_instructions_the_last_is_the_question(role: str) -> None:
+    one = to_anthropic(messages=[{"role": role, "content": "Say hello"}])
+    assert one["messages"] == [{"role": "user", "content": "Say hello"}]
+    assert "system" not in one
+    two = to_anthropic(messages=[{"role": "system", "content": "Be kind"}, {"role": role, "content": "Hi"}])
+    assert (two["system"], two["messages"]) == ("Be kind", [{"role": "user", "content": "Hi"}])
 
 
 def test_empty_texts_vanish_and_neighbours_of_one_role_become_one() -> None:
@@ -404,7 +416,7 @@ QUESTION = {"role": "user", "content": "x"}
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": 2.5}, "temperature"),
         ({"seed": 1.5}, "seed"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
+        ({"messages": [{"role": "system", "content": ""}]}, "messages"),
         ({"messages": [user({"type": "text", "text": ""})]}, "messages.0.content"),
         ({"messages": [QUESTION, {"role": "assistant", "content": "y"}]}, "messages.1"),
         (
@@ -439,6 +451,8 @@ def test_what_cannot_be_carried_to_anthropic_is_refused_by_name(fields: dict[str
         ({"top_k": 5}, "top_k"),
         ({"stop_sequences": list("abcde")}, "stop_sequences"),
         ({"container": "c"}, "container"),
+        ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, "thread"),
+        ({"compaction": {"type": "compaction"}}, "compaction"),
         ({"inference_geo": "eu"}, "inference_geo"),
         ({"mcp_servers": [{}]}, "mcp_servers"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0"),

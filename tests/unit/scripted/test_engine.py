@@ -155,6 +155,23 @@ def test_structured_output_is_a_valid_instance_in_both_dialects() -> None:
     assert orjson.loads(message.content[0].text) == {"city": "scripted"}
 
 
+def test_a_json_object_can_be_put_into_its_mouth() -> None:
+    said = chat('hi [[say {"city": "Brest"}]]', response_format={"type": "json_object"})
+    assert orjson.loads(said.choices[0].message.content or "") == {"city": "Brest"}
+    other = chat("hi [[say Brest]]", response_format={"type": "json_object"})
+    assert orjson.loads(other.choices[0].message.content or "")["answer"] == "Brest"
+
+
+def test_an_answer_of_no_tokens() -> None:
+    none = chat("hi [[tokens 5]]", max_completion_tokens=0)
+    assert (none.choices[0].message.content, none.choices[0].finish_reason) == ("", "length")
+    assert none.usage is not None
+    assert none.usage.completion_tokens == 0
+    assert deltas(chunks("hi", max_tokens=0)) == 0
+    message = Message.model_validate_json(body_of(perform(MESSAGES, "hi", max_tokens=0)))
+    assert (message.content, message.stop_reason, message.usage.output_tokens) == ([], "max_tokens", 0)
+
+
 def test_required_and_named_tools_are_called_with_minimal_arguments() -> None:
     tools = [
         {"type": "function", "function": {"name": name, "parameters": WEATHER}}
@@ -274,7 +291,7 @@ def test_a_fast_answer_is_one_write() -> None:
         {"messages": []},
         {"messages": "x"},
         {"model": ""},
-        {"max_tokens": 0},
+        {"max_tokens": -1},
         {"n": 129},
         {"tools": 3},
         {"messages": ["x"]},

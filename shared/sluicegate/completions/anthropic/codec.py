@@ -35,9 +35,12 @@ class MessagesCodec:
         """The body for the provider.
 
         Thinking counts as output and its budget must stay below `max_tokens`, so a clamp lowers it;
-        a clamp that leaves no room for the smallest budget turns thinking off.
+        a clamp that leaves no room for the smallest budget turns thinking off. The provider's own
+        fallbacks would answer with a model of other prices, that the caller may not be allowed to use:
+        without them a declined request stays declined, as with models that have none.
         """
         upstream = {**body, "model": model}
+        upstream.pop("fallbacks", None)
         if max_output_tokens is not None:
             upstream["max_tokens"] = max_output_tokens
             thinking = body.get("thinking")

@@ -38,8 +38,8 @@ _KNOWN = frozenset({
     "model", "messages", "system", "max_tokens", "tools", "tool_choice", "temperature", "top_p", "top_k",
     "stop_sequences", "stream", "thinking", "output_config", "metadata", "service_tier",
 })  # fmt: skip
-# Where it runs, what it can reach, what it remembers: the answer is another one without them.
-_ESSENTIAL = ("container", "mcp_servers", "context_management", "inference_geo", "output_format")
+# Where it runs, what it can reach, what it remembers, a summary in its place: another answer without them.
+_ESSENTIAL = ("container", "mcp_servers", "thread", "compaction", "inference_geo", "output_format")
 STOPS = {
     "end_turn": Stop.END,
     "max_tokens": Stop.LENGTH,

@@ -65,10 +65,12 @@ def encode_request(request: Request, *, keep_system_turns: bool = False) -> Json
     if not own:
         _refuse(request)
     system: list[Json] = []
+    asked: list[Json] = []
     messages: list[Json] = []
     for turn in request.turns:
         if turn.role in (Role.SYSTEM, Role.DEVELOPER) and not (keep and messages):
-            system += _blocks(turn.parts, f"{turn.path}.content", own=own)
+            asked = _blocks(turn.parts, f"{turn.path}.content", own=own)
+            system += asked
             continue
         blocks = _turn_blocks(turn, own=own)
         role = {Role.ASSISTANT: "assistant", Role.SYSTEM: "system", Role.DEVELOPER: "system"}.get(
@@ -82,6 +84,9 @@ def encode_request(request: Request, *, keep_system_turns: bool = False) -> Json
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
+    if not messages and asked and not own:
+        # Nothing but instructions: OpenAI's models answer them, so here the last of them is the question.
+        system, messages = system[: -len(asked)], [{"role": "user", "content": asked}]
     if not messages:
         raise invalid("messages", "needs at least one message from the user")
     if messages[-1]["role"] == "assistant" and not own:

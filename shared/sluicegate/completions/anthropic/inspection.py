@@ -10,6 +10,10 @@ from sluicegate.completions.types import Json, RequestFacts
 
 _ROLES = frozenset({"user", "assistant", "system"})
 _MAX_TOKENS = 1 << 31
+# Billed above the list prices, which holds and settlement go by: six times for speed, a tenth more for the
+# region (https://platform.claude.com/docs/en/about-claude/pricing).
+_DEAR_SPEEDS = frozenset({"fast"})
+_DEAR_REGIONS = frozenset({"us"})
 _THINKS = frozenset({"enabled", "adaptive", "between_tools"})
 
 
@@ -67,13 +71,17 @@ def inspect(body: Json, size: int, limits: RequestLimits) -> RequestFacts:
             bits |= capabilities.TOOLS
             bound += extra
     pictures = images * bounds.IMAGE_TOKENS
+    estimate = (bound - pictures >> 2) + pictures
+    if body.get("thread") is not None and _continues(body):
+        bound += bounds.KEPT_TOKENS
+        estimate += bounds.KEPT_ESTIMATE
     return RequestFacts(
         model=model,
         stream=stream,
         choices=1,
         max_output_tokens=max_tokens,
         input_bound=bound,
-        input_estimate=(bound - pictures >> 2) + pictures,
+        input_estimate=estimate,
         capabilities=chat_capabilities(bits | _wishes(body, limits)),
         images=images,
         include_usage=True,
@@ -82,9 +90,27 @@ def inspect(body: Json, size: int, limits: RequestLimits) -> RequestFacts:
     )
 
 
+def _continues(body: Json) -> bool:
+    """Whether earlier turns are at the provider, which adds them to the prompt."""
+    return (fields.mapping(body, "thread") or {}).get("type") != "create"
+
+
+def _prices(body: Json) -> None:
+    """Refuse what is billed at other prices than the model's in the catalogue."""
+    if body.get("speed") is not None:
+        fields.affordable(body, "speed", _DEAR_SPEEDS)
+    if body.get("inference_geo") is not None:
+        fields.affordable(body, "inference_geo", _DEAR_REGIONS)
+    fallbacks = body.get("fallbacks")
+    if fallbacks is not None and fallbacks != "default":
+        problem = "names models that the provider would go on with; the catalogue's 'fallbacks' are for that"
+        raise invalid("fallbacks", problem)
+
+
 def _wishes(body: Json, limits: RequestLimits) -> int:
     """Check the plain fields; the capabilities that they ask for."""
     bits = 0
+    _prices(body)
     system = body.get("system")
     if system is not None and type(system) is not str:
         for index, block in enumerate(fields.items(body, "system", limits.messages)):

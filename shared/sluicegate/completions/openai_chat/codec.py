@@ -43,13 +43,15 @@ class ChatCodec:
         `older_max_tokens` overrides the codec's own setting for this call.
         """
         upstream = {**body, "model": model}
+        if body.get("max_completion_tokens") is not None and "max_tokens" in body:
+            del upstream["max_tokens"]  # the same figure; providers refuse both together
         older = self._older_max_tokens if older_max_tokens is None else older_max_tokens
         limit = max_output_tokens
         if older and body.get("max_completion_tokens") is not None:
             asked = upstream.pop("max_completion_tokens")
             limit = asked if limit is None else limit
         if limit is not None:
-            older = older or body.get("max_tokens") is not None
+            older = older or upstream.get("max_tokens") is not None
             upstream["max_tokens" if older else "max_completion_tokens"] = limit
         if body.get("stream"):
             upstream["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

@@ -11,6 +11,8 @@ from sluicegate.completions.types import Json, RequestFacts
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _PLAIN_ROLES = frozenset({"system", "developer", "user"})
 _MAX_TOKENS = 1 << 31
+DEAR_TIERS = frozenset({"priority", "fast"})
+"""Tiers that OpenAI bills above its list prices, which holds and settlement go by."""
 
 
 class _Media:
@@ -88,10 +90,11 @@ def _estimate(bound: int, images: int) -> int:
 
 
 def _max_tokens(body: Json) -> int | None:
-    newer = fields.count(body, "max_completion_tokens", 1, _MAX_TOKENS)
-    older = fields.count(body, "max_tokens", 1, _MAX_TOKENS)
-    if newer is not None and older is not None:
-        raise invalid("max_tokens", "cannot be used together with 'max_completion_tokens'; send one")
+    # Zero is carried as it is: the provider knows whether it takes it, and nothing is held for an answer.
+    newer = fields.count(body, "max_completion_tokens", 0, _MAX_TOKENS)
+    older = fields.count(body, "max_tokens", 0, _MAX_TOKENS)
+    if newer is not None and older is not None and newer != older:
+        raise invalid("max_tokens", "says something else than 'max_completion_tokens'; send one of them")
     return older if newer is None else newer
 
 
@@ -111,6 +114,8 @@ def _wishes(body: Json, limits: RequestLimits) -> int:
         if type(effort) is not str:
             raise invalid("reasoning_effort", "must be a string")
         bits |= capabilities.REASONING
+    if body.get("service_tier") is not None:
+        fields.affordable(body, "service_tier", DEAR_TIERS)
     modalities = body.get("modalities")
     if modalities is not None:
         if type(modalities) is not list:

@@ -37,7 +37,6 @@ _NATIVE = {
     "conversation": "is kept by its provider; send the conversation as 'input'",
     "background": "needs a provider that keeps answers; leave it out",
     "prompt": "is kept by its provider; send its text as 'instructions' and 'input'",
-    "context_management": "has no counterpart at this provider; leave it out",
     "moderation": "has no counterpart at this provider; leave it out",
 }
 _OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})

@@ -6,14 +6,9 @@ from sluicegate.completions import bounds, capabilities, fields
 from sluicegate.completions.capabilities import chat_capabilities
 from sluicegate.completions.fields import invalid
 from sluicegate.completions.limits import RequestLimits
+from sluicegate.completions.openai_chat.inspection import DEAR_TIERS
 from sluicegate.completions.openai_responses.items import Media, inspect_items
 from sluicegate.completions.types import Json, RequestFacts
-
-KEPT_TOKENS = 1_050_000
-"""The bound of a conversation that the provider keeps and the gateway never saw: a whole context."""
-
-KEPT_ESTIMATE = 4_000
-"""The likely length of such a conversation."""
 
 LOGPROBS = "message.output_text.logprobs"
 _MAX_TOKENS = 1 << 31
@@ -62,8 +57,8 @@ def inspect(body: Json, size: int, limits: RequestLimits) -> RequestFacts:
         stream=stream,
         choices=1,
         max_output_tokens=fields.count(body, "max_output_tokens", 1, _MAX_TOKENS),
-        input_bound=bound + KEPT_TOKENS if kept else bound,
-        input_estimate=estimate + KEPT_ESTIMATE if kept else estimate,
+        input_bound=bound + bounds.KEPT_TOKENS if kept else bound,
+        input_estimate=estimate + bounds.KEPT_ESTIMATE if kept else estimate,
         capabilities=chat_capabilities(bits | _wishes(body)),
         images=images,
         include_usage=True,
@@ -90,6 +85,8 @@ def _wishes(body: Json) -> int:
     if LOGPROBS in fields.items(body, "include", 64) or fields.count(body, "top_logprobs", 0, 20):
         bits |= capabilities.LOGPROBS
     fields.flag(body, "background")
+    if body.get("service_tier") is not None:
+        fields.affordable(body, "service_tier", DEAR_TIERS)
     return bits
 
 

@@ -189,7 +189,7 @@ def _read_openai(body: Json, reader: _Reader) -> Prompt:
         words=reader.prompt_words,
         directives=parse_directives(reader.user_text),
         stream=body.get("stream") is True,
-        max_tokens=_positive(body, "max_completion_tokens" if most is not None else "max_tokens"),
+        max_tokens=_limit(body, "max_completion_tokens" if most is not None else "max_tokens"),
         choices=_positive(body, "n", MAX_CHOICES) or 1,
         stops=_stops(body, "stop"),
         seed=body["seed"] if isinstance(body.get("seed"), int) else None,
@@ -231,7 +231,7 @@ def _read_anthropic(body: Json, reader: _Reader) -> Prompt:
         words=reader.prompt_words,
         directives=parse_directives(reader.user_text),
         stream=body.get("stream") is True,
-        max_tokens=_positive(body, "max_tokens"),
+        max_tokens=_limit(body, "max_tokens"),
         stops=_stops(body, "stop_sequences"),
         tools=tools if kind != "none" else (),
         must_call=must_call,
@@ -254,6 +254,12 @@ def _list(body: Json, name: str) -> list[Any]:
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _limit(body: Json, name: str) -> int | None:
+    """As `_positive`; zero too, which asks for an answer of nothing."""
+    value = body.get(name)
+    return 0 if value == 0 and type(value) is int else _positive(body, name)
 
 
 def _positive(body: Json, name: str, most: int | None = None) -> int | None:

@@ -183,16 +183,29 @@ def _arguments(prompt: Prompt, name: str) -> str:
 def _answer(prompt: Prompt, index: int) -> tuple[str, ...]:
     directives = prompt.directives
     if prompt.json:
+        instance: Any
         if prompt.schema is not None:
             instance = minimal_instance(prompt.schema)
         else:
-            instance = {"answer": directives.say or "scripted", "choice": index}
+            instance = _said_object(directives.say) or {
+                "answer": directives.say or "scripted",
+                "choice": index,
+            }
         return _cut(orjson.dumps(instance).decode())
     if directives.say is not None:
         return _words(directives.say)
     if directives.tokens is not None:
         return _FILLER
     return _words(_introduction(prompt, index))
+
+
+def _said_object(say: str | None) -> dict[str, Any] | None:
+    """The JSON object that `say` is, if it is one."""
+    try:
+        said = orjson.loads(say or "")
+    except orjson.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -220,7 +233,7 @@ def _introduction(prompt: Prompt, index: int) -> str:
 def _allowed(prompt: Prompt) -> int:
     """Tokens per choice; all choices together never exceed the maximum of one answer."""
     most = MAX_TOKENS // prompt.choices
-    return min(prompt.max_tokens or most, most)
+    return most if prompt.max_tokens is None else min(prompt.max_tokens, most)
 
 
 def _limited(choice: Choice, left: int) -> Choice:
