@@ -1,6 +1,6 @@
 """The gateway: OpenAI and Anthropic over HTTP and SSE, the hot path."""
 
-from sluicegate.wiring import gateway, serve
+from sluicegate.wiring.gateway import gateway, serve
 
 app = gateway()  # an ASGI application; opens nothing until it is served
 

@@ -3,7 +3,7 @@
 import ast
 import sys
 
-CAPABILITIES = ("identity", "routing", "admission", "caching", "ledger", "completions")
+CAPABILITIES = ("identity", "routing", "admission", "caching", "ledger", "events", "completions")
 PIPELINE = "sluicegate.completions.pipeline"
 
 # What an adapter may know of the capability it serves: its ports, and the types that pass through them.
@@ -22,7 +22,9 @@ SHARED_WITH_ADAPTERS = {
     "sluicegate.identity.api_keys",  # the key record that a key store keeps
     "sluicegate.identity.ports",
     "sluicegate.identity.principal",
+    "sluicegate.events.ports",
     "sluicegate.ledger.ports",
+    "sluicegate.ledger.spending",  # what a spend report asks for and answers
     "sluicegate.ledger.usage",
     "sluicegate.routing.ports",
     "sluicegate.routing.types",

@@ -262,6 +262,47 @@ class TestExchange:
             wire.writer.transport.abort()
             await done.wait()
 
+    @pytest.mark.parametrize("streaming", [False, True])
+    async def test_a_handler_that_goes_on_is_told_at_once(self, driver, streaming):
+        waiting, told, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        tellings = []
+
+        def tell():
+            tellings.append(done.is_set())
+            told.set()
+
+        async def handler(exchange):
+            exchange.when_gone(tell)
+            if streaming:
+                await exchange.start(200, [])
+                await exchange.write(b"a")
+            waiting.set()
+            await told.wait()
+            await asyncio.sleep(0.02)
+            done.set()
+
+        async with talk(driver, handler) as wire:
+            wire.writer.write(GET)
+            await waiting.wait()
+            wire.writer.close()
+            await done.wait()
+        assert tellings == [False]
+
+    async def test_nobody_is_told_of_a_client_that_has_its_answer(self, driver):
+        tellings, done = [], asyncio.Event()
+
+        async def handler(exchange):
+            exchange.when_gone(lambda: tellings.append(exchange))
+            await exchange.respond(200, [], b"")
+            await asyncio.sleep(0.05)
+            done.set()
+
+        async with talk(driver, handler) as wire:
+            await wire.ask(GET)
+            wire.writer.transport.abort()
+            await done.wait()
+        assert not tellings
+
     async def test_what_follows_the_answer_is_not_cancelled(self, driver):
         done = asyncio.Event()
 

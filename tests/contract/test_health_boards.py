@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import shutil
 import socket
-import subprocess
-import sys
-import time
 
 import pytest
+from private_redis import KINDS, PrivateRedis
 
 from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.health_board import CHANNEL, KEY, RedisHealthBoard
@@ -46,35 +43,12 @@ class HealthBoardContract:
         assert own == []
 
 
-def _command(kind):
-    if kind == "embedded":
-        pytest.importorskip("lupa", reason="the extra `embedded` is not installed")
-        return [sys.executable, "-m", "sluicegate.adapters.redis.embedded"]
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    return [server, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-
-
-@pytest.fixture(scope="module", params=["server", "embedded"])
+@pytest.fixture(scope="module", params=KINDS)
 def redis_port(request):
-    command = _command(request.param)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        else:
-            pytest.fail(f"{request.param} did not listen on port {port}")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+    redis = PrivateRedis(request.param)
+    redis.start()
+    yield redis.port
+    redis.stop()
 
 
 @pytest.fixture

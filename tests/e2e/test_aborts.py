@@ -142,6 +142,39 @@ def test_a_client_that_gave_up_on_a_whole_answer_still_pays_for_it(patient, upst
     assert report["cost_nano"] == cost_of(model, upstream.produced()[model])
 
 
+@pytest.fixture(scope="module")
+def quick(start_gateway):
+    """A gateway that would wait for a silent provider far longer than the tests do, but for nobody."""
+    changes = {
+        "completions": {"abandoned_seconds": 0.3, "linger_seconds": 0.1},
+        "routing": {"deadlines": {"first_byte_s": 200, "idle_s": 200, "total_s": 290}},
+    }
+    return start_gateway("quick", changes)
+
+
+def test_a_client_that_leaves_a_silent_stream_is_noticed_at_once(quick, upstream):
+    model = "claude-opus-4-5"
+    before = upstream.produced().get(model, {"output_tokens": 0})["output_tokens"]
+    key = quick.make_key(tenant="silent")["key"]
+    with quick.anthropic(key) as client:
+        leave(client, model, "one two [[tokens 50]] [[stall after 8]]", 4)
+    line = quick.spend_of("silent", 1)["groups"][0]
+    assert line["output_tokens"] == 8 == upstream.produced()[model]["output_tokens"] - before
+    assert quick.metric("sluicegate_requests_in_flight") == 0
+
+
+def test_a_client_that_leaves_before_a_stream_begins_pays_for_the_prompt(quick):
+    key = quick.make_key(tenant="early")["key"]
+    with quick.openai(key, timeout=0.3) as client, pytest.raises(Exception, match="timed out"):
+        client.chat.completions.create(
+            model="gpt-5-mini", messages=user("one two [[first 100s]] [[tokens 6]]"), stream=True
+        )
+    line = quick.spend_of("early", 1)["groups"][0]
+    assert line["output_tokens"] == 0 < line["input_tokens"]
+    assert line["estimated_nano"] == line["cost_nano"] > 0
+    assert quick.metric("sluicegate_requests_in_flight") == 0
+
+
 def test_nothing_is_held_when_all_is_done(patient):
     key = patient.make_key(tenant="holds")["key"]
     assert patient.chat("[[fail 500]]", key=key).status == 502

@@ -185,3 +185,13 @@ def test_a_body_that_is_no_request_is_400(gateway, path, body):
     reply = gateway.request("POST", path, body=body)
     assert reply.status == 400
     assert reply.json()["error"]["message"]
+
+
+def test_metrics_can_be_for_whoever_has_the_token(start_gateway):
+    token = "a-token-for-the-collector"
+    guarded = start_gateway("scraped", METRICS_TOKEN=token)
+    assert guarded.request("GET", "/metrics", key=token).status == 200
+    for key in ("", guarded.key, token[:-1]):
+        refused = guarded.request("GET", "/metrics", key=key)
+        assert (refused.status, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert token not in guarded.log.read_text("utf-8")

@@ -12,10 +12,7 @@ from typing import Any
 
 from sluicegate.caching.policy import CachingPolicy
 from sluicegate.caching.types import CacheMode, CacheUse
-from sluicegate.kernel.errors import InvalidRequestError
 from sluicegate.kernel.models import Dialect
-
-HEADER = b"x-sluicegate-cache"
 
 # Fields through which an answer depends on something outside the request, or acts outside it.
 OUTSIDE = (
@@ -32,23 +29,6 @@ _OWN_TOOLS = frozenset({None, "function", "custom"})
 _NEITHER = CacheUse(read=False, write=False)
 _BOTH = CacheUse(read=True, write=True)
 _WRITE = CacheUse(read=False, write=True)
-_MODES = {mode.value.encode(): mode for mode in CacheMode}
-
-
-def requested_mode(header: bytes | None) -> CacheMode | None:
-    """The mode that `x-sluicegate-cache` asks for, None without the header.
-
-    Raises:
-        InvalidRequestError: it is none of use, refresh, bypass.
-    """
-    if header is None:
-        return None
-    mode = _MODES.get(header.strip().lower())
-    if mode is None:
-        raise InvalidRequestError(
-            f"{HEADER.decode()} is one of {', '.join(CacheMode)}", param=HEADER.decode()
-        )
-    return mode
 
 
 def cache_use(

@@ -4,7 +4,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
 from sluicegate.admission.counters import Counter, compile_counters
 from sluicegate.admission.errors import StoreUnavailable
 from sluicegate.admission.overrides import BudgetOverride
@@ -108,10 +107,10 @@ def _check_printable(scope: str, name: str) -> None:
 
 
 async def _announce(local: Local, tenant: str) -> bool:
-    if local.announcements is None:
+    if local.server is None:
         return False
     try:
-        await local.announcements.overrides_changed(tenant)
+        await local.server.announcements.overrides_changed(tenant)
     except DependencyUnavailableError:
         return False
     return True
@@ -178,10 +177,10 @@ async def _live(
     local: Local, tenant: str, counters: Sequence[Counter]
 ) -> Sequence[tuple[int, int] | None] | None:
     """(Committed, settled) per counter, None for one not used yet; None where Redis cannot be asked."""
-    if local.redis is None:
+    if local.server is None:
         return None
     try:
-        return await RedisAdmissionStore(local.redis).read(tenant, counters)
+        return await local.server.budgets.read(tenant, counters)
     except (StoreUnavailable, DependencyUnavailableError):
         return None
 

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 
-from sluicegate.adapters.redis.cache import RedisTagGenerations
 from sluicegate.caching.policy import CachingPolicy
 from sluicegate.caching.tags import voided_tag
 from sluicegate.cli.context import Local, run
@@ -14,11 +13,11 @@ def invalidate(args: Namespace) -> None:
     """Void the answers that an event or a workspace stands for; with neither, all of the tenant's."""
 
     async def work(local: Local) -> None:
-        if local.redis is None:
+        if local.server is None:
             raise ConfigurationError("REDIS_URL is not set and no local server runs: there is no cache")
         policy = local.policies.load("caching", CachingPolicy)
         tag = voided_tag(policy.invalidated_by, event=args.event, workspace=args.workspace)
-        await RedisTagGenerations(local.redis).bump(args.tenant, tag)
+        await local.server.tags.bump(args.tenant, tag)
         if args.json:
             say_json({"tenant": args.tenant, "tag": tag})
         else:

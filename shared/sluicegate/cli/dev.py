@@ -11,8 +11,6 @@ from pathlib import Path
 from types import ModuleType
 
 from sluicegate import settings
-from sluicegate.adapters.redis.local_server import LocalRedis, start_local_redis
-from sluicegate.cli.context import DEFAULT_DATA, open_local
 from sluicegate.cli.kept_process import KeptProcess
 from sluicegate.cli.output import say
 from sluicegate.identity.administration import KeyRequest
@@ -21,9 +19,10 @@ from sluicegate.kernel.errors import ConfigurationError
 from sluicegate.manifest import Manifest, read_manifests
 from sluicegate.web.gateway.service import GatewayService, run_service
 from sluicegate.web.server.server import Server
+from sluicegate.wiring.local import LocalRedis, open_local, private_redis, read_environment
+from sluicegate.wiring.places import DEFAULT_DATA, ENVIRONMENT_NAME
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
-ENVIRONMENT_FILE = "dev.env"
 KEY_NAME = "made by the local server"
 
 
@@ -36,7 +35,7 @@ def run(args: Namespace) -> int:
     redis: LocalRedis | None = None
     ledger: KeptProcess | None = None
     if configured is None:
-        redis = start_local_redis(data, prefer=args.redis)
+        redis = private_redis(data, prefer=args.redis)
         settings.develop({"REDIS_URL": redis.url})
     try:
         settings.develop({"LEDGER_CONSUMER": "false"})
@@ -54,7 +53,7 @@ def run(args: Namespace) -> int:
                 "REDIS_URL": url,
                 "SLUICEGATE_DATA_DIR": str(data),
             }
-            _write(data / ENVIRONMENT_FILE, environment)
+            _write(data / ENVIRONMENT_NAME, environment)
             kind = "yours (REDIS_URL)" if redis is None else f"a private {_KINDS[redis.kind]}"
             _announce(address, data, kind, manifest)
 
@@ -79,8 +78,8 @@ def _prepare(data: Path) -> None:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigurationError(f"--data: {data} cannot be a folder: {error.strerror or error}") from None
-    if (data / ENVIRONMENT_FILE).is_dir():
-        raise ConfigurationError(f"{data / ENVIRONMENT_FILE} is a folder; move it away")
+    if (data / ENVIRONMENT_NAME).is_dir():
+        raise ConfigurationError(f"{data / ENVIRONMENT_NAME} is a folder; move it away")
 
 
 def _start_ledger(data: Path) -> KeptProcess:
@@ -116,7 +115,7 @@ def _load(path: Path, name: str) -> ModuleType:
 async def _key(data: Path) -> str:
     """The API key in `dev.env`, if it still works, else a new one."""
     async with open_local(data) as local:
-        kept = read_environment(data / ENVIRONMENT_FILE).get("SLUICEGATE_API_KEY", "")
+        kept = read_environment(data / ENVIRONMENT_NAME).get("SLUICEGATE_API_KEY", "")
         parsed = parse_key(kept.encode())
         if parsed is not None:
             found = await local.key_store.find_by_prefix(parsed.prefix)
@@ -124,23 +123,6 @@ async def _key(data: Path) -> str:
                 return kept
         request = KeyRequest(tenant="default", workspace="default", user="developer", name=KEY_NAME)
         return (await local.keys.create(request)).text
-
-
-def read_environment(path: Path) -> dict[str, str]:
-    """The variables in a file of `NAME=value` lines, as a shell reads it; empty without the file."""
-    try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
-
-
-def _unquoted(value: str) -> str:
-    try:
-        return "".join(shlex.split(value))
-    except ValueError:
-        return value
 
 
 def _write(path: Path, variables: Mapping[str, str]) -> None:
@@ -162,6 +144,6 @@ def _announce(address: str, data: Path, redis: str, manifest: Manifest) -> None:
     say(f"  functions  {manifest.name}: {', '.join(manifest.trigger.http)}")
     say(f"  redis      {redis}")
     say(f"  state      {data}")
-    say(f"  key        in {data / ENVIRONMENT_FILE} (use: set -a; . {data / ENVIRONMENT_FILE}; set +a)")
+    say(f"  key        in {data / ENVIRONMENT_NAME} (use: set -a; . {data / ENVIRONMENT_NAME}; set +a)")
     say("  stop       Ctrl-C")
     sys.stdout.flush()

@@ -88,7 +88,7 @@ def _show_issued(args: Namespace, local: Local, issued: IssuedKey) -> None:
 
 
 def _warn_unannounced(local: Local) -> None:
-    why = "no running server is known" if local.redis is None else "Redis cannot be reached"
+    why = "no running server is known" if local.server is None else "Redis cannot be reached"
     warn(f"{why}; instances notice by themselves within {local.identity.cache.ttl_s:g} seconds")
 
 

@@ -1,13 +1,11 @@
 """`sluicegate token issue|jwks`: tokens signed with the local key, which the local server trusts."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from sluicegate.cli.context import Local, run
 from sluicegate.cli.output import say, say_json, seconds, timestamp
 from sluicegate.identity.issuing import TokenIssuer, load_or_create_key
-
-TOKEN_KEY_NAME = "token-key.pem"  # noqa: S105 - a file's name
+from sluicegate.wiring.places import TOKEN_KEY_NAME
 
 
 def issue(args: Namespace) -> None:
@@ -42,11 +40,6 @@ def jwks(args: Namespace) -> None:
     run(args.data, work)
 
 
-def token_key_path(data: Path) -> Path:
-    """Where the local signing key lies in a data folder."""
-    return data / TOKEN_KEY_NAME
-
-
 def _issuer(local: Local) -> TokenIssuer:
-    key = load_or_create_key(token_key_path(local.data))
+    key = load_or_create_key(local.data / TOKEN_KEY_NAME)
     return TokenIssuer(key, local.roles, local.identity.tokens, local.clock)

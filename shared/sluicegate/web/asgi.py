@@ -75,6 +75,15 @@ class AsgiExchange:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._over = asyncio.Event()
+        self._tell: Callable[[], None] | None = None
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """As `Exchange.when_gone`."""
+        self.cancel_when_gone = False
+        if self.gone:
+            tell()
+        else:
+            self._tell = tell
 
     async def pump(self, receive: Receive) -> None:
         """Take the request's body in as it is asked for; returns when the client has gone."""
@@ -84,9 +93,7 @@ class AsgiExchange:
                 await self._room.wait()
             message = await receive()
             if message["type"] == "http.disconnect":
-                self.gone = True
-                self._changed.set()
-                self._over.set()
+                self._vanish()
                 return
             piece = message.get("body", b"")
             self._received += len(piece)
@@ -191,9 +198,15 @@ class AsgiExchange:
             await self._send(message)
         except OSError:
             # How a server says that the client has gone (ASGI HTTP 2.4), maybe before the pump hears of it.
-            self.gone = True
-            self._changed.set()
-            self._over.set()
+            self._vanish()
+
+    def _vanish(self) -> None:
+        """The client has gone, or its answer is out and the server says so."""
+        if not self.gone and self.state != FINISHED and self._tell is not None:
+            self._tell()
+        self.gone = True
+        self._changed.set()
+        self._over.set()
 
     def _begin(self, status: int, headers: Headers) -> None:
         if self.state != NEW:

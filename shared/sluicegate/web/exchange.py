@@ -4,6 +4,7 @@ Two things drive handlers through this seam: the gateway's own protocol server (
 ASGI server (`web.asgi`). Handlers know neither.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 Headers = list[tuple[bytes, bytes]]
@@ -18,8 +19,8 @@ class Exchange(Protocol):
 
     `path` is percent-decoded text without the query; header names are lower-case bytes. When the client
     goes away, a handler is cancelled if `cancel_when_gone` is True (the default); a handler that has
-    something to finish whatever happens (money held) sets it to False. Then `write` raises
-    ClientGoneError and `respond` and `finish` do nothing.
+    something to finish whatever happens (money held) sets it to False, or calls `when_gone` to be told.
+    Then `write` raises ClientGoneError and `respond` and `finish` do nothing.
     """
 
     method: str
@@ -31,6 +32,13 @@ class Exchange(Protocol):
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of header `name` (lower-case), or None."""
+        ...
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Go on when the client goes away before its answer is out, and call `tell` then, once.
+
+        It is called at once where the client has gone already.
+        """
         ...
 
     async def body(self, limit: int) -> bytes:

@@ -1,5 +1,1 @@
-"""The only place that chooses adapters: one function per deployable."""
-
-from sluicegate.wiring.gateway import gateway, serve
-
-__all__ = ["gateway", "serve"]
+"""The only place that chooses adapters: one module per deployable, and one for the command line."""

@@ -20,10 +20,9 @@ from sluicegate.kernel.errors import ConfigurationError
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.kernel.telemetry import metrics
 from sluicegate.settings import GatewaySettings
+from sluicegate.wiring.places import TOKEN_KEY_NAME
 
 log = logging.getLogger(__name__)
-
-TOKEN_KEY_NAME = "token-key.pem"  # noqa: S105 - the name of a file, not its content
 
 
 def authenticator(

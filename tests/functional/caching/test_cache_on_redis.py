@@ -1,13 +1,11 @@
-"""Two instances' caches on one real Redis: shared answers, invalidation at once, the server away."""
+"""Two instances' caches on one Redis: shared answers, invalidation at once, the server away."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from private_redis import KINDS, PrivateRedis
 
 from sluicegate.adapters.local.blobs import FileBlobStore
 from sluicegate.adapters.local.memory_cache import MemoryCache
@@ -26,48 +24,19 @@ TAGS = answer_tags(POLICY.invalidated_by, "growth")
 KEY = CacheKey("acme", "ab" * 20)
 
 
-class Redis:
-    """A redis-server that can be stopped and started again, empty, on the same port."""
-
-    def __init__(self, program: str) -> None:
-        self._program = program
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-
-    async def start(self) -> None:
-        options = ["--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - starts at once
-            [self._program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            await asyncio.sleep(0.01)
-        pytest.fail("redis-server did not start")
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait(10)
-
-
-@pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    server = Redis(program)
-    await server.start()
+@pytest.fixture(params=KINDS)
+def redis(request: pytest.FixtureRequest) -> Iterator[PrivateRedis]:
+    server = PrivateRedis(request.param)
+    server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-async def instances(redis: Redis, tmp_path: Path) -> AsyncIterator[tuple[CacheService, CacheService]]:
+async def instances(redis: PrivateRedis, tmp_path: Path) -> AsyncIterator[tuple[CacheService, CacheService]]:
     clock = SystemClock()
     archive = FileBlobStore(tmp_path, clock, limit_bytes=1 << 20)
-    clients = [RedisClient.from_url(f"redis://127.0.0.1:{redis.port}/0") for _ in range(2)]
+    clients = [RedisClient.from_url(redis.url) for _ in range(2)]
     here, there = (
         CacheService(
             POLICY,
@@ -125,7 +94,7 @@ async def test_an_answer_is_shared_and_voided_on_every_instance(
 
 
 async def test_a_server_away_is_a_miss_and_its_return_needs_no_restart(
-    redis: Redis, instances: tuple[CacheService, CacheService]
+    redis: PrivateRedis, instances: tuple[CacheService, CacheService]
 ) -> None:
     here, there = instances
     await store(here)
@@ -136,7 +105,7 @@ async def test_a_server_away_is_a_miss_and_its_return_needs_no_restart(
         await here.invalidate("acme", "everything")
     assert await lookup(here) is None
     assert here.counters.unavailable > 0
-    await redis.start()
+    redis.start()
     # It came back empty: a new epoch, so neither L1 nor the files bring the old answer back.
     for _ in range(500):
         if await here.slot(KEY, TAGS) is not None:

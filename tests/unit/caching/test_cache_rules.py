@@ -3,9 +3,8 @@ from typing import Any
 import pytest
 
 from sluicegate.caching.policy import CachingPolicy
-from sluicegate.caching.rules import cache_use, requested_mode, worth_keeping
+from sluicegate.caching.rules import cache_use, worth_keeping
 from sluicegate.caching.types import CacheMode, CacheUse
-from sluicegate.kernel.errors import InvalidRequestError
 from sluicegate.kernel.models import Dialect
 
 BOTH, NEITHER, WRITE = (
@@ -63,13 +62,6 @@ def test_policy_decides_who_need_not_ask() -> None:
     assert use({}, policy=CachingPolicy(store="always")) == BOTH
     assert use({"temperature": 0}, policy=CachingPolicy(store="asked")) == NEITHER
     assert use({"temperature": 0}, CacheMode.USE, CachingPolicy(enabled=False)) == NEITHER
-
-
-def test_the_header_is_one_of_three_words() -> None:
-    assert requested_mode(None) is None
-    assert requested_mode(b" Refresh ") is CacheMode.REFRESH
-    with pytest.raises(InvalidRequestError, match="use, bypass, refresh"):
-        requested_mode(b"maybe")
 
 
 def test_only_whole_unclamped_successes_of_bounded_size_are_kept() -> None:

@@ -4,7 +4,7 @@ from sluicegate.cli import main
 from sluicegate.cli.arguments import build_parser
 from sluicegate.cli.output import moment, say_table, seconds
 from sluicegate.kernel.errors import InvalidRequestError
-from sluicegate.ledger.ports import GroupBy
+from sluicegate.ledger.spending import GroupBy
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("45s", 45), ("30m", 1800), ("12h", 43_200), ("2w", 1_209_600)])

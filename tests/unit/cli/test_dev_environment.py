@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from sluicegate.cli.dev import _prepare, _write, read_environment
+from sluicegate.cli.dev import _prepare, _write
 from sluicegate.cli.kept_process import KeptProcess
 from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.wiring.local import read_environment
 
 
 @pytest.mark.parametrize("value", ["plain", "/a b/c", "$(touch pwned)", "it's; rm x", '"', "`x`", ""])

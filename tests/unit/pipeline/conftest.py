@@ -174,6 +174,7 @@ class Bench:
         catalogue = Catalogue(ModelsPolicy.model_validate(MODELS))
         self.alpha, self.beta = MadeUpProvider("alpha"), MadeUpProvider("beta")
         self.admission = RecordingAdmission()
+        self.departure = None
         self.router = router = Router(catalogue, routing, load_classifier(), SystemClock(), random.Random(1))
         self.pipeline = CompletionPipeline(
             codecs=codecs(),
@@ -192,6 +193,7 @@ class Bench:
         principal = Principal("acme", "team", "ann", "key_1", frozenset(), frozenset())
         started = time.perf_counter()
         inbound = Inbound("req_1", Dialect.OPENAI_CHAT, principal, orjson.dumps(content), started, controls)
+        self.departure = inbound.departure
         return await self.pipeline.run(inbound)
 
 

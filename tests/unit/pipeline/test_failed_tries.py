@@ -3,10 +3,12 @@
 import pytest
 
 from sluicegate.completions.types import UpstreamFailure
-from sluicegate.kernel.errors import UpstreamError
+from sluicegate.kernel.errors import UpstreamError, UpstreamTimeoutError
 
 ANSWER = 10 * 1_000 + 5 * 2_000  # nano-dollars of ten tokens in and five out at the first model
 REFUSED = UpstreamFailure("connect", "refused", sent=False)
+ONE_TRY = {"retry_timeouts": False}
+SILENT = UpstreamFailure("head", "nothing arrived in time", sent=True, timeout=True)
 
 
 def row_of(bench):
@@ -81,3 +83,46 @@ async def test_an_answer_without_figures_is_weighed_not_given_away(build, wire):
     assert row["estimated"]
     assert row["output_tokens"] >= 100
     assert nano == row["input_tokens"] * 1_000 + row["output_tokens"] * 2_000
+
+
+@pytest.mark.parametrize(("policy", "output"), [("prompt", 0), ("everything", 2 * 100)])
+async def test_a_try_that_was_silent_for_too_long_may_be_billed_and_is_charged(build, wire, policy, output):
+    bench = build({"lost_tries": policy}, retry=ONE_TRY)
+    bench.alpha.scripts = [wire.Script(fails=SILENT)]
+    with pytest.raises(UpstreamTimeoutError):
+        await bench.ask(max_tokens=100, n=2)
+    nano, row = row_of(bench)
+    assert row["input_tokens"] > 0
+    assert row["output_tokens"] == output
+    assert nano == row["input_tokens"] * 1_000 + output * 2_000
+    assert (row["estimated"], row["outcome"], row["error"]) == (True, "failure", "upstream_timeout")
+    assert nano <= row["held_nano"]
+    assert (bench.admission.held, bench.admission.settled) == (0, nano)
+
+
+async def test_policy_may_leave_silent_tries_uncharged(build, wire):
+    bench = build({"lost_tries": "nothing"}, retry=ONE_TRY)
+    bench.alpha.scripts = [wire.Script(fails=SILENT)]
+    with pytest.raises(UpstreamTimeoutError):
+        await bench.ask()
+    nano, row = row_of(bench)
+    assert (nano, row["input_tokens"], row["estimated"]) == (0, 0, False)
+
+
+async def test_a_silent_try_is_charged_with_the_answer_that_follows(build, wire):
+    bench = build(retry={"retry_timeouts": True})
+    bench.alpha.scripts = [wire.Script(fails=SILENT), wire.Script(pieces=(wire.whole(),))]
+    await bench.ask()
+    nano, row = row_of(bench)
+    prompt = row["input_tokens"] - 10
+    assert prompt > 0
+    assert (nano, row["estimated"], row["attempts"]) == (ANSWER + prompt * 1_000, True, 2)
+
+
+async def test_a_try_whose_connection_broke_before_an_answer_costs_nothing(build, wire):
+    bench = build()
+    broken = UpstreamFailure("head", "the server closed the connection", sent=True)
+    bench.alpha.scripts = [wire.Script(fails=broken), wire.Script(pieces=(wire.whole(),))]
+    await bench.ask()
+    nano, row = row_of(bench)
+    assert (nano, row["estimated"]) == (ANSWER, False)

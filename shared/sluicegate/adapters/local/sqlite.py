@@ -9,11 +9,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from sluicegate.adapters.local.schema import MIGRATIONS
 from sluicegate.kernel.errors import ConfigurationError, DependencyUnavailableError
@@ -21,6 +21,7 @@ from sluicegate.kernel.errors import ConfigurationError, DependencyUnavailableEr
 T = TypeVar("T")
 
 _SWITCH_AGAIN_S = 0.005
+_LOG_BYTES = 16 * 1024 * 1024
 
 
 class Database:
@@ -29,11 +30,37 @@ class Database:
     Args:
         path: the file; created with its folder, readable by its owner only.
         busy_s: seconds to wait for another process's write before giving up.
+        migrations: the tables of the file; those of `schema.py` when None.
+        synchronous: FULL where what was written must outlive the machine's failure; NORMAL where it can be
+            made again.
+        secure_delete: overwrite what is deleted.
+        cache_mib: pages that each of the two threads keeps in memory, in MiB.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_s: float = 5.0,
+        migrations: Sequence[str] | None = None,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        secure_delete: bool = False,
+        cache_mib: int = 2,
+    ) -> None:
         self._path = path
         self._busy_s = busy_s
+        self._migrations = MIGRATIONS if migrations is None else migrations
+        # FULL: a usage row may leave the outbox only once it is on the disk for good.
+        self._pragmas = (
+            f"synchronous = {synchronous}",
+            # A log that a long reader once let grow does not stay that large.
+            f"journal_size_limit = {_LOG_BYTES}",
+            f"cache_size = {-1024 * cache_mib}",
+            f"secure_delete = {'ON' if secure_delete else 'OFF'}",
+            "foreign_keys = ON",
+        )
+        self._synchronous = synchronous
+        self._waits_for_disk = True
         self._lock = threading.Lock()
         self._migrated = False
         self._writer = _Lane("sluicegate-sqlite-write", self._open)
@@ -53,8 +80,12 @@ class Database:
 
         return await self._reader.run(run)
 
-    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, change: Callable[[sqlite3.Connection], T], *, lasting: bool = True) -> T:
         """What `change` returns, once all it did is on disk. It applies wholly or not at all.
+
+        Args:
+            change: what to do within one transaction.
+            lasting: False for what a failure of the whole machine (not just of this process) may undo.
 
         Raises:
             DependencyUnavailableError: the file cannot be written now (locked, full, read-only).
@@ -62,15 +93,37 @@ class Database:
         """
 
         def run(connection: sqlite3.Connection) -> T:
+            self._wait_for_disk(connection, lasting=lasting)
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 return change(connection)
 
         return await self._writer.run(run)
 
+    async def scrub(self) -> None:
+        """Write the file anew, so that nothing deleted is left in it or in its write-ahead log.
+
+        Raises:
+            DependencyUnavailableError: somebody else uses the file just now.
+        """
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("a reader keeps the write-ahead log")
+
+        await self._writer.run(run)
+
     async def close(self) -> None:
         """Finish what is under way and close the file. The database may not be used afterwards."""
         await self._reader.close()
         await self._writer.close()
+
+    def _wait_for_disk(self, connection: sqlite3.Connection, *, lasting: bool) -> None:
+        """Have the writer's next commits wait for the disk, or not."""
+        if lasting is not self._waits_for_disk and self._synchronous == "FULL":
+            connection.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
+            self._waits_for_disk = lasting
 
     def _open(self) -> sqlite3.Connection:
         with self._lock:
@@ -97,9 +150,8 @@ class Database:
         connection.row_factory = sqlite3.Row
         try:
             self._log_ahead(connection)
-            # FULL: a usage row may leave the outbox only once it is on the disk for good.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            for pragma in self._pragmas:
+                connection.execute(f"PRAGMA {pragma}")
         except sqlite3.OperationalError:
             connection.close()
             raise
@@ -130,16 +182,16 @@ class Database:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         with _transaction(connection, "BEGIN IMMEDIATE"):
             (applied,) = connection.execute("PRAGMA user_version").fetchone()
-            if applied > len(MIGRATIONS):
+            if applied > len(self._migrations):
                 raise ConfigurationError(
-                    f"{self._path} has schema {applied}, this program knows {len(MIGRATIONS)}: "
+                    f"{self._path} has schema {applied}, this program knows {len(self._migrations)}: "
                     "upgrade sluicegate or use another --data folder"
                 )
-            for migration in MIGRATIONS[applied:]:
+            for migration in self._migrations[applied:]:
                 for statement in _statements(migration):
                     connection.execute(statement)
             # A pragma takes no parameters; the number is ours.
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
 
 class _Lane:

@@ -117,6 +117,7 @@ class Asker:
                 used = failure.used
                 if used is not None:
                     charge_try(completion, used)
+                completion.inbound.departure.check()
                 step = self._next_step(completion, failure.outcome, tries, index, deadline)
                 error = failure.error
             if isinstance(step, GiveUp):

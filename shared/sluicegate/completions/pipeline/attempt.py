@@ -11,6 +11,7 @@ import orjson
 from sluicegate.completions.bounds import delta_tokens
 from sluicegate.completions.openai_chat.usage import with_running_usage
 from sluicegate.completions.pipeline.completion import Completion
+from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.settlement import charge_try, used_so_far
 from sluicegate.completions.provider_errors import provider_error, stream_failure
 from sluicegate.completions.types import (
@@ -56,8 +57,8 @@ class Opened:
 class AttemptFailedError(Exception):
     """One try failed before anything went to the client. `error` is what to tell it in the end.
 
-    `used` is what the provider may bill for it all the same: it had begun to answer with success. None
-    where it had not.
+    `used` is what the provider may bill for it all the same: it had begun to answer with success, or may
+    have been about to. None where it had not.
     """
 
     def __init__(self, outcome: Outcome, error: SluicegateError, used: Usage | None = None) -> None:
@@ -93,9 +94,11 @@ class Attempt:
         codecs: Mapping[Dialect, Codec],
         translator: Callable[[Dialect, Dialect], Translator],
         router: Router,
+        policy: CompletionsPolicy,
         outbound: OutboundLimits | None,
         running_usage: frozenset[str] = frozenset(),
     ) -> None:
+        self._policy = policy
         self._running_usage = running_usage
         self._providers = providers
         self._codecs = codecs
@@ -124,6 +127,7 @@ class Attempt:
 
         Raises:
             AttemptFailedError: no answer, or one that says so, before anything went to the client.
+            ClientLeftError: nobody waits for the answer any more; the provider was not asked.
             InvalidRequestError: the request cannot be carried to the provider's dialect.
         """
         model, inbound = completion.model, completion.inbound
@@ -139,6 +143,7 @@ class Attempt:
         deadlines = self._deadlines
         if self._outbound is not None:
             await self._wait_for_turn(self._outbound, provider, completion, deadline)
+        inbound.departure.check()
         left = deadline - time.perf_counter()
         if left <= 0:
             raise _timed_out("deadline", sent=False)
@@ -204,11 +209,13 @@ class Attempt:
                 raise AttemptFailedError(Outcome("status", 429, wait), error)
             await asyncio.sleep(wait)
 
-    async def _send(self, provider: Provider, call: UpstreamCall) -> UpstreamReply:
+    async def _send(self, completion: Completion, provider: Provider, call: UpstreamCall) -> UpstreamReply:
         try:
             reply = await provider.send(call)
         except UpstreamFailure as failure:
-            raise _failed(failure) from None
+            # Whoever breaks off has ended the work; whoever is silent may have done it.
+            lost = failure.sent and failure.timeout
+            raise _failed(failure, self._lost(completion) if lost else None) from None
         if reply.status < 300:
             return reply
         try:
@@ -223,10 +230,18 @@ class Attempt:
             error.retry_after = outcome.retry_after_s
         raise AttemptFailedError(outcome, error)
 
+    def _lost(self, completion: Completion) -> Usage | None:
+        """What is charged for a try given up before its answer began: by policy, as nobody knows."""
+        if self._policy.lost_tries == "nothing":
+            return None
+        facts = completion.facts
+        longest = completion.cap * facts.choices if self._policy.lost_tries == "everything" else 0
+        return Usage(input_tokens=facts.input_estimate, output_tokens=longest, images=facts.images)
+
     async def _whole(
         self, completion: Completion, provider: Provider, call: UpstreamCall, translator: Translator | None
     ) -> Whole:
-        reply = await self._send(provider, call)
+        reply = await self._send(completion, provider, call)
         prompt = Usage(input_tokens=completion.facts.input_estimate, images=completion.facts.images)
         try:
             raw = await reply.read()
@@ -268,9 +283,20 @@ class Attempt:
         translator: Translator | None,
         facts: RequestFacts,
     ) -> Opened:
-        reply = await self._send(provider, call)
+        departure = completion.inbound.departure
+        departure.wait(self._policy.abandoned_seconds)
+        try:
+            reply = await self._send(completion, provider, call)
+        except asyncio.CancelledError:
+            lost = self._lost(completion) if departure.cut else None
+            if lost is not None:
+                charge_try(completion, lost)
+            raise
+        finally:
+            departure.waiting = False
         meter = completion.codec.meter(facts) if translator is None else translator.stream(facts)
         chunks = reply.chunks()
+        departure.wait(self._policy.abandoned_seconds)
         try:
             first = await _first_bytes(chunks, meter)
         except UpstreamFailure as failure:
@@ -282,7 +308,11 @@ class Attempt:
             raise
         except BaseException:
             reply.close()
+            if departure.cut:
+                charge_try(completion, used_so_far(facts, meter))
             raise
+        finally:
+            departure.waiting = False
         completion.first_byte_at = time.perf_counter()
         return Opened(reply, chunks, meter, first)
 

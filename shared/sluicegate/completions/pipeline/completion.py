@@ -7,6 +7,7 @@ from sluicegate.admission.types import Grant, Subject
 from sluicegate.caching.flights import Lead
 from sluicegate.caching.types import CacheSlot
 from sluicegate.completions.pipeline.controls import NONE, Controls
+from sluicegate.completions.pipeline.departure import Departure
 from sluicegate.completions.pipeline.idempotency import Claim
 from sluicegate.completions.pipeline.sizing import Size
 from sluicegate.completions.types import Codec, Headers, Json, RequestFacts, StreamAssembler, Translator
@@ -33,6 +34,7 @@ class Inbound:
     controls: Controls = NONE
     forward: Headers = field(default_factory=list)
     traceparent: bytes | None = None
+    departure: Departure = field(default_factory=Departure)
 
 
 @dataclass(slots=True)

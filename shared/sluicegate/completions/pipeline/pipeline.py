@@ -14,6 +14,7 @@ from sluicegate.completions.limits import RequestLimits
 from sluicegate.completions.pipeline.asking import Asker
 from sluicegate.completions.pipeline.attempt import Attempt, Opened, OutboundLimits, Whole
 from sluicegate.completions.pipeline.completion import Completion, Inbound
+from sluicegate.completions.pipeline.departure import ClientLeftError
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.provider_state import refuse_references
@@ -25,6 +26,7 @@ from sluicegate.completions.types import Answer, Codec, Provider, RequestFacts, 
 from sluicegate.kernel.errors import BudgetExceededError, PermissionDeniedError, SluicegateError
 from sluicegate.kernel.models import Dialect, Model, Usage
 from sluicegate.kernel.telemetry.tracing import Tracing
+from sluicegate.ledger.usage import Outcome
 from sluicegate.routing.service import Router
 from sluicegate.routing.types import RouteQuery
 
@@ -79,7 +81,7 @@ class CompletionPipeline:
             name: reason for name, reason in self._unready.items() if name not in stand_ins
         }
         self._attempt = Attempt(
-            {**providers, **stand_ins}, codecs, translator, router, outbound, running_usage
+            {**providers, **stand_ins}, codecs, translator, router, policy, outbound, running_usage
         )
         self._asker = Asker(
             self._attempt,
@@ -185,6 +187,7 @@ class CompletionPipeline:
 
     async def _governed(self, completion: Completion) -> Answer:
         self._attempt.translated(completion)  # what cannot be carried is told before money is held
+        inbound = completion.inbound
         completion.grant = await self._admit(completion, count=True)
         try:
             self._clamp(completion)
@@ -192,12 +195,14 @@ class CompletionPipeline:
             if isinstance(answer, Whole):
                 return await self._whole(completion, answer)
         except SluicegateError as error:
-            await give_back(self._admission, completion, "failure", error)
+            outcome: Outcome = "aborted" if isinstance(error, ClientLeftError) else "failure"
+            await give_back(self._admission, completion, outcome, error)
             raise
         except asyncio.CancelledError:
-            # Cut at shutdown. What a provider was asked for may have been produced: such a hold is
-            # charged as a dead owner's would be.
-            if completion.attempts and completion.grant is not None:
+            # Cut at shutdown, or because the client has left a provider that is silent, which is charged
+            # already. What one was asked for may have been produced: such a hold is charged as a dead
+            # owner's would be.
+            if completion.attempts and completion.grant is not None and not inbound.departure.cut:
                 self._admission.abandon(completion.grant)
             else:
                 await give_back(self._admission, completion, "aborted", None)

@@ -16,7 +16,9 @@ class CompletionsPolicy(PolicyModel):
     stricter. When a client leaves a stream, the provider is read on for at most `abandoned_seconds` (the
     money is held already, and its own figures make the cost exact); what is not done by then is cut, and
     read on for `linger_seconds` more for what had been produced. `forwarded_headers` are the caller's
-    headers passed to providers. `provider_state` says whether requests may refer to what a provider keeps
+    headers passed to providers. `lost_tries` says what is charged for a try that was given up before its
+    answer began, which its provider may bill all the same: nothing, the prompt, or the prompt and the
+    longest answer allowed. `provider_state` says whether requests may refer to what a provider keeps
     between requests (`previous_response_id`, `file_id` and the like), which all tenants would share.
     """
 
@@ -26,6 +28,7 @@ class CompletionsPolicy(PolicyModel):
     linger_seconds: float = Field(0.5, ge=0, le=5)
     cacheable_answer_bytes: int = Field(1 << 20, ge=0, le=16 << 20)
     complexity_sample_characters: int = Field(8_192, ge=256, le=65_536)
+    lost_tries: Literal["nothing", "prompt", "everything"] = "prompt"
     provider_state: Literal["refuse", "allow"] = "refuse"
     idempotency_ttl_seconds: int = Field(86_400, ge=60, le=604_800)
     forwarded_headers: tuple[str, ...] = ("anthropic-beta", "openai-beta")

@@ -1,13 +1,12 @@
 """The usage event of a completion: built once, at settlement."""
 
 import time
-from functools import lru_cache
 
 import orjson
 
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.kernel.events import SPEC_VERSION, USAGE_RECORDED
-from sluicegate.kernel.telemetry.access import ACCESS
+from sluicegate.kernel.telemetry.access import ACCESS, timestamp
 from sluicegate.kernel.telemetry.metrics import ESTIMATED, TALLIES
 from sluicegate.ledger.usage import UsageRow
 
@@ -62,7 +61,7 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
             "id": inbound.request_id,
             "source": SOURCE,
             "type": USAGE_RECORDED,
-            "time": _timestamp(settled_at),
+            "time": timestamp(settled_at),
             "tenant": subject.tenant,
             "subject": inbound.request_id,
             "datacontenttype": "application/json",
@@ -94,7 +93,7 @@ def _access_entry(completion: Completion, cache: str) -> dict[str, object]:
     """What the access log says: who, what and how it went; never content."""
     inbound, subject, usage = completion.inbound, completion.subject, completion.usage
     return {
-        "time": _timestamp(time.time()),
+        "time": timestamp(time.time()),
         "severity": "INFO" if completion.error is None else "WARNING",
         "logger": "sluicegate.access",
         "message": "request",
@@ -119,13 +118,3 @@ def _access_entry(completion: Completion, cache: str) -> dict[str, object]:
         "latency_ms": round(completion.elapsed_s * 1000, 3),
         "traceparent": None if inbound.traceparent is None else inbound.traceparent.decode("latin-1"),
     }
-
-
-@lru_cache(maxsize=2)
-def _second(at: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
-
-
-def _timestamp(at: float) -> str:
-    whole = int(at)
-    return f"{_second(whole)}.{int((at - whole) * 1000):03d}Z"

@@ -10,7 +10,7 @@ from sluicegate.completions.pipeline.attempt import Opened
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.settlement import settle, take_usage
-from sluicegate.completions.types import UpstreamFailure
+from sluicegate.completions.types import StreamMeter, UpstreamFailure
 from sluicegate.kernel.errors import BudgetExceededError, SluicegateError, UpstreamError, UpstreamTimeoutError
 from sluicegate.kernel.money import nano_from_pico
 
@@ -47,7 +47,7 @@ class Relay:
         self, completion: Completion, opened: Opened, finished: Finished
     ) -> AsyncGenerator[bytes, None]:
         """An empty piece first, by which it has begun; then as `stream` says."""
-        meter = opened.meter
+        meter, departure = opened.meter, completion.inbound.departure
         complete = False
         try:
             out = opened.first
@@ -57,7 +57,9 @@ class Relay:
             if not meter.finished:
                 if out:
                     yield out
+                departure.wait(self._policy.abandoned_seconds)
                 async for chunk in opened.chunks:
+                    departure.waiting = False
                     out = meter.feed(chunk)
                     if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
                         raise BudgetExceededError(  # noqa: TRY301 - answered below
@@ -69,12 +71,11 @@ class Relay:
                         _collect(completion, out)
                         yield out
                         out = b""
+                    departure.waiting = True
+                departure.waiting = False
             out += meter.close()
             _collect(completion, out)
-            if meter.failed is not None:
-                completion.outcome, completion.error = "failure", meter.failed.code
-            elif not meter.finished:
-                raise UpstreamError("the provider's answer broke off")  # noqa: TRY301 - as above
+            _judge(completion, meter)
             take_usage(completion, meter)
             complete = True
             opened.reply.close()
@@ -91,9 +92,8 @@ class Relay:
                 await asyncio.shield(self._in_background(self._cut(completion, opened, finished)))
             yield completion.codec.stream_error(error, completion.inbound.request_id)
         except Exception:
-            request_id = completion.inbound.request_id
-            log.exception("a stream failed unexpectedly", extra={"request_id": request_id})
-            yield completion.codec.stream_error(SluicegateError(_FAULT), request_id)
+            log.exception("a stream failed unexpectedly", extra={"request_id": completion.inbound.request_id})
+            yield completion.codec.stream_error(SluicegateError(_FAULT), completion.inbound.request_id)
         finally:
             if not complete:
                 self._in_background(self._finish(completion, opened, finished))
@@ -163,7 +163,8 @@ class Relay:
     async def _read_out(self, completion: Completion, opened: Opened) -> None:
         meter = opened.meter
         try:
-            async with asyncio.timeout(self._policy.abandoned_seconds):
+            patience_s = completion.inbound.departure.left_s(self._policy.abandoned_seconds)
+            async with asyncio.timeout(patience_s):
                 async for chunk in opened.chunks:
                     _collect(completion, meter.feed(chunk))
                     if meter.finished or meter.failed is not None:
@@ -184,6 +185,18 @@ class Relay:
 def _collect(completion: Completion, events: bytes) -> None:
     if completion.assembler is not None:
         completion.assembler.feed(events)
+
+
+def _judge(completion: Completion, meter: StreamMeter) -> None:
+    """Whether a stream that is over ended well.
+
+    Raises:
+        UpstreamError: it just stopped.
+    """
+    if meter.failed is not None:
+        completion.outcome, completion.error = "failure", meter.failed.code
+    elif not meter.finished:
+        raise UpstreamError("the provider's answer broke off")
 
 
 def _as_error(failure: UpstreamFailure | SluicegateError) -> SluicegateError:

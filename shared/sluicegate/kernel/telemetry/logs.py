@@ -3,14 +3,14 @@
 No request or answer content is ever logged, nor a credential; a request is known by its id.
 """
 
+import atexit
 import logging
-import sys
-import time
 from typing import Any
 
 import orjson
 
-from sluicegate.kernel.telemetry.access import ACCESS
+from sluicegate.kernel.telemetry.access import ACCESS, timestamp
+from sluicegate.kernel.telemetry.lines import LINES, LineWriter
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LEVELS = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "INFO": "INFO", "DEBUG": "DEBUG"}
@@ -21,8 +21,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
+            "time": timestamp(record.created),
             "severity": _LEVELS.get(record.levelname, "DEFAULT"),
             "logger": record.name,
             "message": record.getMessage(),
@@ -33,10 +32,27 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class LinesHandler(logging.Handler):
+    """Sends records to `lines`, so that nothing that logs waits for whoever reads the log."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self._lines = lines
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write `record`."""
+        try:
+            self._lines.write(f"{self.format(record)}\n".encode(), error=record.levelno >= logging.ERROR)
+        except Exception:  # noqa: BLE001 - as every handler: a log line that cannot be written stops nothing
+            self.handleError(record)
+
+
 def configure(level: str) -> None:
     """Send all logs of `level` and above to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler = LinesHandler(LINES)
+    atexit.unregister(LINES.flush)
+    atexit.register(LINES.flush)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -36,6 +36,12 @@ SECURITY_BREACHES = Counter(
     "Sources that passed the limit of failed sign-ins.",
     registry=REGISTRY,
 )
+LOST_LINES = Counter(
+    "sluicegate_log_lines_lost",
+    "Log lines dropped because standard error was read too slowly, or could not be written.",
+    ("severity",),
+    registry=REGISTRY,
+)
 # Read when scraped: whoever owns the figure sets the function (`set_function`).
 IN_FLIGHT = Gauge("sluicegate_requests_in_flight", "Requests under way.", registry=REGISTRY)
 OPEN_GRANTS = Gauge("sluicegate_open_grants", "Admissions not settled yet.", registry=REGISTRY)
@@ -44,6 +50,10 @@ PENDING_SETTLEMENTS = Gauge(
 )
 CACHE_UNAVAILABLE = Gauge(
     "sluicegate_cache_unavailable", "Cache look-ups and writes that failed so far.", registry=REGISTRY
+)
+CACHE_EVENTS = Gauge("sluicegate_cache_events", "What the cache did so far.", ("event",), registry=REGISTRY)
+CACHE_SAVED = Gauge(
+    "sluicegate_cache_saved_usd", "What answers from the cache would have cost.", registry=REGISTRY
 )
 
 

@@ -169,7 +169,7 @@ class GatewayApplication:
             traceparent=_traceparent(exchange.header(b"traceparent")),
         )
         # From here on money may be held: the request is finished and settled even if the client leaves.
-        exchange.cancel_when_gone = False
+        exchange.when_gone(inbound.departure.leave)
         return await self._pipeline.run(inbound)
 
     async def _deliver(self, exchange: Exchange, answer: Answer, extra: Headers) -> None:

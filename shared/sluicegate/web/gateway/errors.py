@@ -1,6 +1,6 @@
 """Errors on the wire: one place that turns them into the caller's own protocol."""
 
-import logging
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -8,10 +8,9 @@ from sluicegate.completions.pipeline.headers import request_id_header
 from sluicegate.completions.types import Codec
 from sluicegate.kernel.errors import IdempotencyConflictError, SluicegateError
 from sluicegate.kernel.models import Dialect
+from sluicegate.kernel.telemetry.access import ACCESS, timestamp
 from sluicegate.kernel.telemetry.metrics import REFUSALS
 from sluicegate.web.exchange import Exchange, Headers
-
-log = logging.getLogger(__name__)
 
 
 class UnexpectedError(SluicegateError):
@@ -26,15 +25,18 @@ async def respond_error(
 ) -> None:
     """Answer with `error` in `codec`'s dialect; adds `retry-after` (whole seconds, rounded up)."""
     REFUSALS.labels(error.code).inc()
-    if log.isEnabledFor(logging.INFO):
-        log.info(
-            "request refused",
-            extra={
+    if ACCESS.enabled:
+        ACCESS.write(
+            {
+                "time": timestamp(time.time()),
+                "severity": "INFO",
+                "logger": "sluicegate.access",
+                "message": "request refused",
                 "request_id": request_id,
                 "status": error.status,
                 "code": error.code,
                 "param": error.param,
-            },
+            }
         )
     headers: Headers = [
         (b"content-type", b"application/json"),

@@ -101,7 +101,7 @@ def document(version: str) -> dict[str, Any]:
         "/openapi.json": "This description",
     }.items():
         operation = _read(path.strip("/").replace(".", "_"), summary)
-        operation["security"] = []
+        operation["security"] = [{}, {"bearer": []}] if path == "/metrics" else []
         paths[path] = {"get": operation}
     return {
         "openapi": "3.1.0",

@@ -14,6 +14,7 @@ from sluicegate.kernel.telemetry import metrics
 from sluicegate.routing.service import Router
 from sluicegate.web.exchange import Exchange
 from sluicegate.web.gateway.openapi import document
+from sluicegate.web.gateway.scraping import ScrapeGuard
 
 JSON = (b"content-type", b"application/json")
 
@@ -26,14 +27,17 @@ class Pages:
 
     Args:
         checks: by the name of a dependency; each returns what is wrong with it, or None.
+        scrapers: who may read the metrics.
     """
 
     def __init__(
         self,
         checks: Mapping[str, Check],
         version: str,
+        scrapers: ScrapeGuard,
     ) -> None:
         self._checks = checks
+        self._scrapers = scrapers
         self._version = version
         self._openapi = b""
 
@@ -48,8 +52,13 @@ class Pages:
         body = {"status": "unavailable" if failing else "ready", "problems": failing}
         return Answer(503 if failing else 200, [JSON], orjson.dumps(body))
 
-    async def metrics(self, _exchange: Exchange) -> Answer:
-        """Prometheus metrics."""
+    async def metrics(self, exchange: Exchange) -> Answer:
+        """Prometheus metrics.
+
+        Raises:
+            AuthenticationError, PermissionDeniedError: as `ScrapeGuard.check`.
+        """
+        self._scrapers.check(exchange)
         return Answer(200, [(b"content-type", metrics.CONTENT_TYPE.encode())], metrics.exposition())
 
     async def openapi(self, _exchange: Exchange) -> Answer:

@@ -1,6 +1,7 @@
 """One request on one of this server's connections, and its answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kernel.errors import PayloadTooLargeError
@@ -34,6 +35,7 @@ class ServerExchange:
         "_pending",
         "_pieces",
         "_reader",
+        "_tell",
         "_wake_at",
         "cancel_when_gone",
         "client",
@@ -74,6 +76,7 @@ class ServerExchange:
         self._reader: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
+        self._tell: Callable[[], None] | None = None
         self._wake_at = _NEVER
         self._expects_continue = False
         self._chunked = False
@@ -87,6 +90,14 @@ class ServerExchange:
         if index is None:
             index = self._index = dict(reversed(self.headers))
         return index.get(name)
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """As `Exchange.when_gone`."""
+        self.cancel_when_gone = False
+        if self._connection.lost:
+            tell()
+        else:
+            self._tell = tell
 
     async def body(self, limit: int) -> bytes:
         """The whole body; asked for again, the same again.
@@ -184,8 +195,11 @@ class ServerExchange:
 
     def vanish(self) -> None:
         """The client has gone: cancel the handler, unless its answer is already out or it goes on anyway."""
-        if self.cancel_when_gone and self.state != FINISHED and self.task is not None:
-            self.task.cancel()
+        if self.state != FINISHED:
+            if self.cancel_when_gone and self.task is not None:
+                self.task.cancel()
+            if self._tell is not None:
+                self._tell()
         if self._failure is None and not self.complete:
             self.fail(ClientGoneError("the client has gone"))
         if self._gone is not None and not self._gone.done():
