@@ -8,7 +8,7 @@ from sluicegate.adapters.local.sqlite import Database
 from sluicegate.adapters.local.usage_rows import SqliteUsageStore
 from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.kernel.events import Event
-from sluicegate.ledger.ports import DeadEvent, GroupBy, SpendLine
+from sluicegate.ledger.spending import GroupBy, SpendLine, SpendQuery, SpendSums
 from sluicegate.ledger.usage import UsageRow
 
 
@@ -103,40 +103,101 @@ class UsageStoreContract:
         await store.append(
             [
                 row("req_1", model="cheap", cost_nano=1),
-                row("req_2", model="dear", cost_nano=50, estimated=True, outcome="failure"),
+                row("req_2", model="dear", cost_nano=50, estimated=True, outcome="failure", latency_ms=10.5),
                 row("req_3", model="dear", cost_nano=60),
                 row("req_4", model="elsewhen", at=5000.0),
                 row("req_5", model="elsewhere", tenant="other"),
             ]
         )
-        assert list(await store.report("acme", GroupBy.MODEL, 0, 2000)) == [
-            SpendLine("dear", 2, 1, 20, 6, 4, 10, 110, 50),
-            SpendLine("cheap", 1, 0, 10, 3, 2, 5, 1, 0),
-        ]
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.MODEL,)))
+        assert report.lines == (
+            SpendLine(("dear",), SpendSums(2, 1, 20, 6, 4, 10, 8, 110, 50, 600, 11.5)),
+            SpendLine(("cheap",), SpendSums(1, 0, 10, 3, 2, 5, 4, 1, 0, 300, 12.5)),
+        )
+        assert report.total == SpendSums(3, 1, 30, 9, 6, 15, 12, 111, 50, 900, 35.5 / 3)
+        assert not report.truncated
 
     async def test_a_report_by_tool_counts_a_request_for_each_and_keeps_those_without(self, store):
         await store.append([row("req_1", tools=("a", "b"), cost_nano=9), row("req_2", cost_nano=1)])
-        lines = await store.report("acme", GroupBy.TOOL, 0, 2000)
-        assert [(line.group, line.cost_nano) for line in lines] == [("a", 9), ("b", 9), (None, 1)]
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.TOOL,)))
+        lines = [(line.groups[0], line.sums.cost_nano) for line in report.lines]
+        assert lines == [("a", 9), ("b", 9), (None, 1)]
+        assert report.total.cost_nano == 10
 
     @pytest.mark.parametrize(
         ("by", "groups"),
         [
-            (GroupBy.DAY, ["1970-01-01", "1970-01-02"]),
-            (GroupBy.HOUR, ["1970-01-01T23:00Z", "1970-01-02T00:00Z"]),
+            (GroupBy.MONTH, ["1970-01", "1970-02"]),
+            (GroupBy.DAY, ["1970-01-31", "1970-02-01"]),
+            (GroupBy.HOUR, ["1970-01-31T23:00Z", "1970-02-01T00:00Z"]),
         ],
     )
-    async def test_days_and_hours_come_in_order(self, store, by, groups):
-        await store.append([row("req_1", at=86_400.0, cost_nano=9), row("req_2", at=86_399.9, cost_nano=1)])
-        assert [line.group for line in await store.report("acme", by, 0, 1e6)] == groups
+    async def test_periods_come_in_order(self, store, by, groups):
+        midnight = 31 * 86_400.0
+        await store.append(
+            [row("req_1", at=midnight, cost_nano=9), row("req_2", at=midnight - 0.1, cost_nano=1)]
+        )
+        report = await store.report("acme", SpendQuery(0, 1e7, (by,)))
+        assert [line.groups[0] for line in report.lines] == groups
 
     @pytest.mark.parametrize("by", list(GroupBy))
     async def test_every_group_reports_all_that_was_spent(self, store, by):
         await store.append([row("req_1"), row("req_2", agent="coder", at=500.0)])
-        assert sum(line.cost_nano for line in await store.report("acme", by, 0, 2000)) == 200
+        report = await store.report("acme", SpendQuery(0, 2000, (by,)))
+        assert sum(line.sums.cost_nano for line in report.lines) == report.total.cost_nano == 200
+
+    async def test_dimensions_cross(self, store):
+        await store.append(
+            [
+                row("req_1", model="m", task="chat", cost_nano=1),
+                row("req_2", model="m", task="chat", cost_nano=2),
+                row("req_3", model="m", cost_nano=4, at=1999.0),
+                row("req_4", model="n", task="chat", cost_nano=8),
+            ]
+        )
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.TASK, GroupBy.MODEL)))
+        assert {line.groups: line.sums.cost_nano for line in report.lines} == {
+            ("chat", "m"): 3, ("chat", "n"): 8, (None, "m"): 4,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("where", "cost"),
+        [
+            ({GroupBy.TASK: "chat"}, 3), ({GroupBy.TASK: None}, 12), ({GroupBy.TOOL: "search"}, 4),
+            ({GroupBy.TOOL: None}, 11), ({GroupBy.VERSION: "m-2026"}, 8),
+            ({GroupBy.TASK: None, GroupBy.TOOL: None}, 8), ({GroupBy.USER: "nobody' OR 1=1 --"}, 0),
+        ],
+    )  # fmt: skip
+    async def test_only_what_matches_is_summed(self, store, where, cost):
+        await store.append(
+            [
+                row("req_1", task="chat", cost_nano=1), row("req_2", task="chat", cost_nano=2),
+                row("req_3", tools=("search", "llm"), cost_nano=4),
+                row("req_4", version="m-2026", cost_nano=8),
+            ]
+        )  # fmt: skip
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.TOOL,), where))
+        assert report.total.cost_nano == cost
+
+    async def test_lines_beyond_the_limit_are_cut_and_the_total_is_whole(self, store):
+        await store.append([row(f"req_{n}", model=f"m{n}", cost_nano=n) for n in range(5)])
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.MODEL,), limit=2))
+        assert [line.groups[0] for line in report.lines] == ["m4", "m3"]
+        assert (report.truncated, report.total.requests, report.total.cost_nano) == (True, 5, 10)
 
     async def test_nothing_spent_is_an_empty_report(self, store):
-        assert list(await store.report("acme", GroupBy.MODEL, 0, 2000)) == []
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.MODEL,)))
+        assert (report.lines, report.total) == ((), SpendSums())
+
+    async def test_a_forgotten_person_is_a_pseudonym_in_every_row(self, store, files):
+        await store.append(
+            [row("req_1", user="kim.secret"), row("req_2", user="lee"), row("req_3", tenant="b")]
+        )
+        assert await store.forget_person("acme", "kim.secret", "u:1") == 1
+        assert await store.forget_person("acme", "kim.secret", "u:1") == 0
+        report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.USER,)))
+        assert {line.groups[0] for line in report.lines} == {"u:1", "lee"}
+        assert all(b"kim.secret" not in path.read_bytes() for path in files())
 
 
 class EventStoreContract:
@@ -154,12 +215,19 @@ class EventStoreContract:
         assert [e.id for e in await store.events("acme", "t0.v1", limit=2)] == ["4", "2"]
         assert [e.id for e in await store.events("other")] == ["x"]
 
-    async def test_a_dead_event_is_kept_whole_and_once(self, store):
-        dead = DeadEvent("acme", "1-0", 5.0, "not JSON", b"\x00\xff{")
-        await store.set_aside(dead)
-        await store.set_aside(DeadEvent("acme", "1-0", 9.0, "again", b""))
-        await store.set_aside(DeadEvent("other", "1-0", 9.0, "another", b""))
-        assert list(await store.dead("acme")) == [dead]
+    async def test_events_that_name_a_forgotten_person_are_gone(self, store, files):
+        named = {"scope": "user", "name": "kim.secret"}
+        await store.record(
+            [
+                Event("1", "/a", "t.v1", 1.0, "acme", "user/kim.secret/day", named),
+                Event("2", "/a", "t.v1", 1.0, "acme", "user/kim/day", {"name": "kim"}),
+                Event("3", "/a", "t.v1", 1.0, "other", None, {"name": "kim.secret"}),
+            ]
+        )
+        assert await store.forget_person("acme", "kim.secret", "u:1") == 1
+        assert [event.id for event in await store.events("acme")] == ["2"]
+        assert await store.forget_tenant("other") == 1
+        assert all(b"kim.secret" not in path.read_bytes() for path in files())
 
 
 class OverrideStoreContract:
@@ -183,6 +251,11 @@ class OverrideStoreContract:
 
 class _Sqlite:
     kind = None
+
+    @pytest.fixture
+    def files(self, tmp_path):
+        """All files of the store, as they are now."""
+        return lambda: [path for path in tmp_path.iterdir() if path.is_file()]
 
     @pytest.fixture
     async def store(self, tmp_path):

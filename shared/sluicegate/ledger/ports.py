@@ -1,60 +1,11 @@
 """What the ledger needs of the outside."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from sluicegate.kernel.events import Event
+from sluicegate.ledger.spending import SpendQuery, SpendReport
 from sluicegate.ledger.usage import UsageRow
-
-
-class GroupBy(StrEnum):
-    """What spending can be summed by. Days and hours are UTC's."""
-
-    MODEL = "model"
-    PROVIDER = "provider"
-    WORKSPACE = "workspace"
-    USER = "user"
-    KEY = "key"
-    AGENT = "agent"
-    MISSION = "mission"
-    TASK = "task"
-    TOOL = "tool"
-    CACHE = "cache"
-    OUTCOME = "outcome"
-    DAY = "day"
-    HOUR = "hour"
-
-
-@dataclass(frozen=True, slots=True)
-class SpendLine:
-    """One group's sums. `group` is None for requests without one (no agent, no mission).
-
-    Money in nano-dollars; `input_tokens` are at full price and overlap no other count;
-    `estimated_nano` is the part of the cost that is not the provider's own figure.
-    """
-
-    group: str | None
-    requests: int
-    failures: int
-    input_tokens: int
-    cached_input_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    cost_nano: int
-    estimated_nano: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadEvent:
-    """An event that could not be applied, kept whole with the reason. `at` in epoch seconds."""
-
-    tenant: str
-    id: str
-    at: float
-    reason: str
-    body: bytes
 
 
 class UsageStore(Protocol):
@@ -82,16 +33,13 @@ class UsageStore(Protocol):
         """
         ...
 
-    async def report(self, tenant: str, by: GroupBy, since: float, until: float) -> Sequence[SpendLine]:
-        """Sums per group within [since, until), the dearest first; days and hours in order.
-
-        By tool a request that used several counts wholly for each, so those lines overlap.
-        """
+    async def report(self, tenant: str, query: SpendQuery) -> SpendReport:
+        """Sums over the tenant's rows, all of one moment."""
         ...
 
 
 class EventStore(Protocol):
-    """Keeps all other events, and those that could not be applied."""
+    """Keeps events other than usage."""
 
     async def record(self, events: Sequence[Event]) -> int:
         """Store the events not yet stored (by source and id), all or none; the number that were new."""
@@ -99,24 +47,4 @@ class EventStore(Protocol):
 
     async def events(self, tenant: str, kind: str | None = None, limit: int = 100) -> Sequence[Event]:
         """The latest events of `tenant`, newest first, of type `kind` where given."""
-        ...
-
-    async def set_aside(self, dead: DeadEvent) -> None:
-        """Keep an event that could not be applied. Setting it aside again keeps the first."""
-        ...
-
-    async def dead(self, tenant: str, limit: int = 100) -> Sequence[DeadEvent]:
-        """Events of `tenant` that were set aside, oldest first."""
-        ...
-
-
-class Outbox(Protocol):
-    """Events that wait to be taken to the ledger, per tenant, oldest first, until confirmed."""
-
-    async def pending(self, tenant: str, count: int) -> Sequence[tuple[str, bytes]]:
-        """Up to `count` waiting events: id and structured-mode CloudEvent."""
-        ...
-
-    async def confirm(self, tenant: str, ids: Sequence[str]) -> None:
-        """Forget events that are safe in the ledger. Unknown ids are passed over."""
         ...

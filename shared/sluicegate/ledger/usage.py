@@ -14,7 +14,8 @@ class UsageRow:
 
     `estimated` marks a cost that is not the provider's own figure: an owner that died (charged at
     its held amount) or a stream cut before the provider said its usage. `reaped` tells the former: such
-    a row stands in for the owner's own, which replaces it should it still come.
+    a row stands in for the owner's own, which replaces it should it still come. `version` is the model as
+    the provider names what answered (`gpt-4o-2024-08-06`), None where it did not say.
     """
 
     request_id: str
@@ -46,6 +47,7 @@ class UsageRow:
     attempts: int = 1
     streamed: bool = False
     reaped: bool = False
+    version: str | None = None
 
     def data(self) -> dict[str, Any]:
         """The row as the `data` of a `usage.recorded` event."""

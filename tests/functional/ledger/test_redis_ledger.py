@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.adapters.local.events import SqliteEventStore
 from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.local.sqlite import Database
 from sluicegate.adapters.local.usage_rows import SqliteUsageStore
@@ -28,7 +27,7 @@ from sluicegate.kernel.clock import SystemClock
 from sluicegate.kernel.errors import AuthenticationError
 from sluicegate.kernel.events import USAGE_RECORDED, Event
 from sluicegate.kernel.policy_files import PolicySet
-from sluicegate.ledger.consumer import OutboxConsumer
+from sluicegate.wiring.events import event_service, open_bus
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -79,22 +78,88 @@ async def test_the_outbox_is_read_in_order_and_forgets_what_was_confirmed(redis)
     assert list(await outbox.tenants()) == ["acme"]
 
 
-async def test_what_the_scripts_append_is_booked_and_what_is_not_theirs_is_kept(redis, database):
-    store, events, outbox = SqliteUsageStore(database), SqliteEventStore(database), RedisOutbox(redis)
+async def test_beside_the_outbox_stands_what_the_bus_was_told(redis):
+    outbox = RedisOutbox(redis)
+    for n in range(3):
+        await put(redis, b"event %d" % n)
+    places = [place for place, _ in await outbox.pending("acme", 10)]
+    assert await outbox.published("acme") is None
+    await outbox.mark_published("acme", places[1])
+    assert await outbox.published("acme") == places[1]
+    assert [place for place, _ in await outbox.pending("acme", 10, places[1])] == places[2:]
+    await outbox.mark_published("acme", None)
+    assert await outbox.published("acme") is None
+
+
+async def test_an_outbox_tells_when_what_was_in_it_is_out(redis):
+    outbox = RedisOutbox(redis)
+    assert await outbox.passed(await outbox.mark())
+    for n in range(2):
+        await put(redis, b"event %d" % n)
+    mark = await outbox.mark()
+    await put(redis, b"later")
+    first, second, _ = [place for place, _ in await outbox.pending("acme", 10)]
+    await outbox.confirm("acme", [second])
+    assert not await outbox.passed(mark)
+    await outbox.confirm("acme", [first])
+    assert await outbox.passed(mark)
+
+
+@pytest.fixture
+async def bus(database, tmp_path):
+    async with open_bus(tmp_path / "data", SystemClock()) as bus:
+        yield bus
+
+
+def service_on(redis, database, bus):
+    return event_service(bus, database, redis, PolicySet(), SystemClock())
+
+
+async def test_what_the_scripts_append_is_booked_and_what_is_not_theirs_is_kept(redis, database, bus):
+    store = SqliteUsageStore(database)
     for n in range(30):
         await put(redis, usage(f"req_{n}"))
     await put(redis, b"foreign", field="other")
-    consumers = [
-        OutboxConsumer(outbox, store, events, outbox.tenants, SystemClock(), batch=8) for _ in range(3)
-    ]
-    await asyncio.gather(*(consumer.drain() for consumer in consumers))
+    await asyncio.gather(*(service_on(redis, database, bus).drain() for _ in range(3)))
     assert (await store.spent("acme", "tenant", "acme", 0, 100))[0] == 3000
     assert await redis.execute("XLEN", "slg:{acme}:outbox") == 0
-    [dead] = await events.dead("acme")
-    assert dead.body == b"other\nforeign"
+    assert {letter.body for letter in await bus.dead_letters.list()} == {b"other\nforeign"}
 
 
-async def test_a_lost_owners_hold_is_booked_and_corrected_by_its_late_owner(redis, database):
+async def test_a_flush_is_no_reason_to_wait(redis, database, bus):
+    """The mark goes with the outbox, and what is told again after it is taken at once."""
+    store, service = SqliteUsageStore(database), service_on(redis, database, bus)
+    for n in range(5):
+        await put(redis, usage(f"req_{n}"))
+    await service.drain()
+    await redis.execute("FLUSHALL")
+    for n in range(8):
+        await put(redis, usage(f"req_{n}"))
+    await service.drain()
+    assert (await store.spent("acme", "tenant", "acme", 0, 100))[0] == 800
+    assert await redis.execute("XLEN", "slg:{acme}:outbox") == 0
+
+
+async def test_what_an_older_release_set_aside_becomes_a_dead_letter(redis, database, bus):
+    def fill(connection):
+        connection.execute(
+            "INSERT INTO dead_events (tenant, id, at, reason, body) "
+            "VALUES ('acme', '1-0', 5.0, 'not JSON', X'00ff')"
+        )
+
+    await database.write(fill)
+    for _ in range(2):
+        await service_on(redis, database, bus).drain()
+    [letter] = await bus.dead_letters.list()
+    assert (letter.group, letter.reason, letter.body, letter.last_at) == (
+        "ledger",
+        "not JSON",
+        b"\x00\xff",
+        5.0,
+    )
+
+
+async def test_a_lost_owners_hold_is_booked_and_corrected_by_its_late_owner(redis, database, bus):
     """Counters and ledger say the same, before and after."""
     budgets = BudgetPolicy.model_validate({"budgets": [{"scope": "tenant", "period": "day", "limit_usd": 1}]})
     subject = Subject("acme", "growth", "kim", "key_a", "small", tools=("llm",))
@@ -105,17 +170,16 @@ async def test_a_lost_owners_hold_is_booked_and_corrected_by_its_late_owner(redi
     await admission.enlist("acme")
     await admission.admit(counters, "req_1", (5000, 10), (5000, 10), count=True)
     assert await admission.reap("acme", "req_1") == 5000
-    store, events, outbox = SqliteUsageStore(database), SqliteEventStore(database), RedisOutbox(redis)
-    consumer = OutboxConsumer(outbox, store, events, outbox.tenants, SystemClock())
-    await consumer.drain()
-    assert list(await events.dead("acme")) == []
+    store, service = SqliteUsageStore(database), service_on(redis, database, bus)
+    await service.drain()
+    assert list(await bus.dead_letters.list()) == []
     for scope, name in (("tenant", "acme"), ("workspace", "growth"), ("model", "small"), ("tool", "llm")):
         assert (await store.spent("acme", scope, name, now - 60, now + 60))[0] == 5000
     own = Event(
         "req_1", "/g", USAGE_RECORDED, now, "acme", "req_1", {"request_id": "req_1", "cost_nano": 1200}
     )
     await admission.settle(counters, "req_1", generation, 1200, 7, own.to_json())
-    await consumer.drain()
+    await service.drain()
     assert (await store.spent("acme", "tenant", "acme", now - 60, now + 60))[0] == 1200
     assert await admission.read("acme", counters.money) == [(1200, 1200)]
 

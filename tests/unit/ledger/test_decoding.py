@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.kernel.events import USAGE_RECORDED, Event
-from sluicegate.ledger.decoding import UnusableEventError, decode_event, decode_usage
+from sluicegate.kernel.event_decoding import decode_event
+from sluicegate.kernel.events import USAGE_RECORDED, Event, UnusableEventError
+from sluicegate.ledger.decoding import decode_usage
 from sluicegate.ledger.usage import UsageRow
 
 ROW = UsageRow(

@@ -1,4 +1,4 @@
-"""Events, and those that could not be applied, in the local database."""
+"""Events other than usage, in the local database."""
 
 import json
 import sqlite3
@@ -6,15 +6,10 @@ from collections.abc import Sequence
 
 from sluicegate.adapters.local.sqlite import Database
 from sluicegate.kernel.events import Event
-from sluicegate.ledger.ports import DeadEvent
 
 _RECORD = (
     "INSERT INTO events (source, id, tenant, type, at, subject, data) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (source, id) DO NOTHING"
-)
-_SET_ASIDE = (
-    "INSERT INTO dead_events (tenant, id, at, reason, body) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (tenant, id) DO NOTHING"
 )
 
 
@@ -55,16 +50,24 @@ class SqliteEventStore:
             for row in rows
         ]
 
-    async def set_aside(self, dead: DeadEvent) -> None:
-        values = (dead.tenant, dead.id, dead.at, dead.reason, dead.body)
-        await self._database.write(lambda connection: connection.execute(_SET_ASIDE, values))
+    async def forget_person(self, tenant: str, person: str, pseudonym: str) -> int:  # noqa: ARG002 - a port's
+        """Delete the tenant's events that name the person; their number. Budgets of users are named by them.
 
-    async def dead(self, tenant: str, limit: int = 100) -> Sequence[DeadEvent]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(
-                "SELECT tenant, id, at, reason, body FROM dead_events WHERE tenant = ? "
-                "ORDER BY at, rowid LIMIT ?",
-                (tenant, limit),
-            ).fetchall()
+        When this returns, the file has no trace of the name in events.
+        """
+        sql = (
+            "DELETE FROM events WHERE tenant = :tenant AND ("
+            "EXISTS (SELECT 1 FROM json_tree(data) WHERE atom = :name) "
+            "OR subject = :name OR instr(subject, '/' || :name || '/') > 0)"
         )
-        return [DeadEvent(**dict(row)) for row in rows]
+        values = {"tenant": tenant, "name": person}
+        count = await self._database.write(lambda connection: connection.execute(sql, values).rowcount)
+        await self._database.scrub()
+        return count
+
+    async def forget_tenant(self, tenant: str) -> int:
+        """Delete all of the tenant's events; their number."""
+        sql = "DELETE FROM events WHERE tenant = ?"
+        count = await self._database.write(lambda connection: connection.execute(sql, (tenant,)).rowcount)
+        await self._database.scrub()
+        return count

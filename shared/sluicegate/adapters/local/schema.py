@@ -98,4 +98,7 @@ CREATE TABLE dead_events (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# What answered, as its provider names it.
+_VERSION = "ALTER TABLE usage_rows ADD COLUMN version TEXT;"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _VERSION)

@@ -4,9 +4,10 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from sluicegate.adapters.local.sqlite import Database
-from sluicegate.ledger.ports import GroupBy, SpendLine
+from sluicegate.ledger.spending import PERIODS, GroupBy, SpendLine, SpendQuery, SpendReport, SpendSums
 from sluicegate.ledger.usage import UsageRow
 
 _COLUMNS = tuple(field.name for field in fields(UsageRow))
@@ -19,10 +20,17 @@ _INSERT = (
 )
 _SCOPES = frozenset({"tenant", "workspace", "user", "key", "agent", "mission", "model", "provider"})
 _GROUPS = {
-    GroupBy.DAY: "strftime('%Y-%m-%d', at, 'unixepoch')",
     GroupBy.HOUR: "strftime('%Y-%m-%dT%H:00Z', at, 'unixepoch')",
+    GroupBy.DAY: "strftime('%Y-%m-%d', at, 'unixepoch')",
+    GroupBy.MONTH: "strftime('%Y-%m', at, 'unixepoch')",
     GroupBy.TOOL: "tool.value",
 }
+_SUMS = (
+    "COUNT(*), COALESCE(SUM(outcome = 'failure'), 0), COALESCE(SUM(input_tokens), 0), "
+    "COALESCE(SUM(cached_input_tokens), 0), COALESCE(SUM(cache_write_tokens), 0), "
+    "COALESCE(SUM(output_tokens), 0), COALESCE(SUM(reasoning_tokens), 0), COALESCE(SUM(cost_nano), 0), "
+    "COALESCE(SUM(estimated * cost_nano), 0), COALESCE(SUM(held_nano), 0), COALESCE(AVG(latency_ms), 0.0)"
+)
 _USES_TOOL = "EXISTS (SELECT 1 FROM json_each(usage_rows.tools) WHERE value = :name)"
 
 
@@ -61,21 +69,68 @@ class SqliteUsageStore:
         )
         return nano, tokens
 
-    async def report(self, tenant: str, by: GroupBy, since: float, until: float) -> Sequence[SpendLine]:
-        by = GroupBy(by)
-        # A left join keeps requests without any tool, as the group without a name.
-        tools = "LEFT JOIN json_each(usage_rows.tools) AS tool" if by is GroupBy.TOOL else ""
-        order = "1" if by in {GroupBy.DAY, GroupBy.HOUR} else "8 DESC, 1"
-        sql = (
-            f"SELECT {_GROUPS.get(by, by.value)}, COUNT(*), "  # noqa: S608 - names from an enumeration
-            "SUM(outcome = 'failure'), SUM(input_tokens), SUM(cached_input_tokens), SUM(cache_write_tokens), "
-            "SUM(output_tokens), SUM(cost_nano), SUM(estimated * cost_nano) "
-            f"FROM usage_rows {tools} WHERE tenant = ? AND at >= ? AND at < ? GROUP BY 1 ORDER BY {order}"
+    async def report(self, tenant: str, query: SpendQuery) -> SpendReport:
+        conditions, values = ["tenant = ?", "at >= ?", "at < ?"], [tenant, query.since, query.until]
+        for dimension, value in query.where.items():
+            conditions.append(_condition(dimension, value))
+            if value is not None:
+                values.append(value)
+        where = " AND ".join(conditions)
+        total = f"SELECT {_SUMS} FROM usage_rows WHERE {where}"  # noqa: S608 - names from an enumeration
+        lines = _grouped(query, where)
+
+        def ask(connection: sqlite3.Connection) -> tuple[Sequence[Any], list[Sequence[Any]]]:
+            found = connection.execute(lines, (*values, query.limit + 1)).fetchall() if query.by else []
+            return connection.execute(total, values).fetchone(), found
+
+        sums, found = await self._database.read(ask)
+        by = len(query.by)
+        return SpendReport(
+            tenant,
+            query,
+            SpendSums(*sums),
+            tuple(SpendLine(tuple(row[:by]), SpendSums(*row[by:])) for row in found[: query.limit]),
+            truncated=len(found) > query.limit,
         )
-        rows = await self._database.read(
-            lambda connection: connection.execute(sql, (tenant, since, until)).fetchall()
-        )
-        return [SpendLine(*row) for row in rows]
+
+    async def forget_person(self, tenant: str, person: str, pseudonym: str) -> int:
+        """Put the pseudonym in the place of the user's name in every row; the number of rows changed.
+
+        When this returns, the file has no trace of the name in usage rows.
+        """
+        sql = "UPDATE usage_rows SET user = ? WHERE tenant = ? AND user = ?"
+        values = (pseudonym, tenant, person)
+        count = await self._database.write(lambda connection: connection.execute(sql, values).rowcount)
+        await self._database.scrub()
+        return count
+
+    async def forget_tenant(self, tenant: str) -> int:
+        """Put one word in the place of all users' names of the tenant; the number of rows changed."""
+        sql = "UPDATE usage_rows SET user = 'erased' WHERE tenant = ? AND user != 'erased'"
+        count = await self._database.write(lambda connection: connection.execute(sql, (tenant,)).rowcount)
+        await self._database.scrub()
+        return count
+
+
+def _condition(dimension: GroupBy, value: str | None) -> str:
+    if dimension is GroupBy.TOOL:
+        uses = "EXISTS (SELECT 1 FROM json_each(usage_rows.tools)"
+        return f"NOT {uses})" if value is None else f"{uses} WHERE value = ?)"
+    return f"{dimension.value} IS NULL" if value is None else f"{dimension.value} = ?"
+
+
+def _grouped(query: SpendQuery, where: str) -> str:
+    # A left join keeps requests without any tool, as the group without a name.
+    tools = "LEFT JOIN json_each(usage_rows.tools) AS tool" if query.overlaps else ""
+    groups = ", ".join(_GROUPS.get(each, each.value) for each in query.by)
+    cost = len(query.by) + 8
+    names = [str(number) for number, _ in enumerate(query.by, 1)]
+    periods = [name for name, each in zip(names, query.by, strict=True) if each in PERIODS]
+    order = ", ".join([*periods, f"{cost} DESC", *names])
+    return (
+        f"SELECT {groups}, {_SUMS} FROM usage_rows {tools} WHERE {where} "  # noqa: S608 - names from an enumeration
+        f"GROUP BY {', '.join(names)} ORDER BY {order} LIMIT ?"
+    )
 
 
 def _values(row: UsageRow) -> tuple[object, ...]:

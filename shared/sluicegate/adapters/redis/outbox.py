@@ -1,10 +1,10 @@
 """The outbox that the admission scripts append to: one stream per tenant, field `event`.
 
-Beside it stands the mark of what the bus was told (`published`). There are no Redis consumer groups: whatever is
-in the stream waits, and a flush takes all of it away, or nothing.
+Beside it stands the mark of what the bus was told (`published`). There are no Redis consumer groups: whatever
+is in the stream waits, and a flush takes all of it away, or nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sluicegate.kernel.tenancy import redis_key
@@ -19,7 +19,7 @@ class Commands(Protocol):
 
 
 class RedisOutbox:
-    """`events.ports.Outbox` on Redis streams. A place is the id of a stream's entry."""
+    """`events.ports.Outbox` and `Progress` on Redis streams. A place is the id of a stream's entry."""
 
     def __init__(self, client: Commands) -> None:
         self._client = client
@@ -48,6 +48,22 @@ class RedisOutbox:
     async def confirm(self, tenant: str, places: Sequence[str]) -> None:
         if places:
             await self._client.execute("XDEL", redis_key(tenant, "outbox"), *places)
+
+    async def mark(self) -> Mapping[str, str]:
+        """The newest place of each tenant's outbox that is not empty."""
+        places: dict[str, str] = {}
+        for tenant in await self.tenants():
+            key = redis_key(tenant, "outbox")
+            for place, _ in await self._client.execute("XREVRANGE", key, "+", "-", "COUNT", 1):
+                places[tenant] = bytes(place).decode()
+        return places
+
+    async def passed(self, mark: Mapping[str, str]) -> bool:
+        for tenant, place in mark.items():
+            key = redis_key(tenant, "outbox")
+            if await self._client.execute("XRANGE", key, "-", place, "COUNT", 1):
+                return False
+        return True
 
 
 def _body(fields: Sequence[bytes]) -> bytes:
