@@ -70,6 +70,9 @@ class Admitter:
         """A grant for `ask`, or the error of AdmissionService.admit that says why not."""
         want, floor = bounds(ask, counters)
         hold_id = ask.request_id if ask.count else f"{ask.request_id}~{next(self._holds)}"
+        known = state.open.get(hold_id)
+        if known is not None and known.lease is not None:
+            return known  # the store does not know the shares of a lease by name
         # Counters are compiled for the instant they were looked up; later ones may be another period's.
         at = min(self._clock.now(), counters.valid_until - _BEFORE_END_S)
         attempt = Attempt(ask, state, hold_id, want, floor, at)

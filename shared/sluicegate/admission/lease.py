@@ -30,9 +30,9 @@ class Lease:
 
     Always: held in the store = not taken + held by requests under way + used by `waiting` shares, less
     `beyond` (used above the holds, to be added with the next settlement). `expires` and `renew_at` are on
-    the loop's clock. `under_way` counts requests, `number` settlements told to the store. `closed`: nothing
-    is taken any more; `stuck`: the store does not answer; `lost`: it does not know the lease; `reaped`: it
-    took it for a dead owner's.
+    the loop's clock. `under_way` counts requests, `number` settlements told to the store. `asked`: more of
+    it is on its way; `closed`: nothing is taken any more; `stuck`: the store does not answer; `lost`: its
+    shares are settled one by one; `estimated`: the store holds, or has charged, as much once more.
     """
 
     id: str
@@ -50,10 +50,11 @@ class Lease:
     beyond_nano: int = 0
     beyond_tokens: int = 0
     number: int = 0
+    asked: bool = False
     closed: bool = False
     stuck: bool = False
     lost: bool = False
-    reaped: bool = False
+    estimated: bool = False
     waiting: list[Share] = field(default_factory=list)
     working: "asyncio.Task[None] | None" = None
 
@@ -63,7 +64,8 @@ class Lease:
         self.loan = loan
         self.expires = expires
         self.renew_at = renew_at
-        self.nano = self.nano + amounts.nano if counters.money else _PLENTY
+        # Money also where no counter asks for it: an estimate for a dead owner names it.
+        self.nano += amounts.nano
         self.tokens = self.tokens + amounts.tokens if counters.tokens else _PLENTY
         self.slots = self.slots + amounts.slots if counters.slots else _PLENTY
         self.requests = self.requests + amounts.requests if counters.rates else _PLENTY
@@ -72,7 +74,7 @@ class Lease:
         """What would have to be lent for `size` more requests of `want` (nano, tokens) each."""
         counters = self.counters
         return Amounts(
-            max(0, size * want[0] - self.nano) if counters.money else 0,
+            max(0, size * want[0] - self.nano),
             max(0, size * want[1] - self.tokens) if counters.tokens else 0,
             max(0, size - self.slots) if counters.slots else 0,
             max(0, size - self.requests) if counters.rates else 0,
@@ -107,7 +109,7 @@ class Lease:
         """What nobody took, taken away to be given back."""
         counters = self.counters
         left = Amounts(
-            self.nano if counters.money else 0,
+            self.nano,
             self.tokens if counters.tokens else 0,
             self.slots if counters.slots else 0,
             self.requests if counters.rates else 0,
@@ -141,10 +143,11 @@ class Lease:
 class Lending:
     """One subject's pace here, and its lease. Times are on the loop's clock.
 
-    `count` requests came since `since`; the next lease is to serve `size`.
+    `count` requests came since `since`; the next lease is to serve `size`, which grows up to `most`.
     """
 
     size: int
+    most: int
     lease: Lease | None = None
     since: float = 0.0
     count: int = 0

@@ -6,6 +6,7 @@ is settled before its answer goes out, like any other, but together with the oth
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Iterable
 
@@ -22,11 +23,13 @@ from sluicegate.admission.state import TenantState
 from sluicegate.admission.types import Grant
 from sluicegate.kernel.clock import Clock
 
+_LOG = logging.getLogger(__name__)
+
 # So many requests of one subject within so many seconds are worth a lease.
 _PACE = 4
 _PACE_S = 0.02
 _FIRST_SIZE = 8
-# After a no: a limit is near, and will be for a while.
+# After a no to the smallest: a limit is near, and will be for a while.
 _PAUSE_S = 0.25
 _ARRIVES_WITHIN_S = 1.5
 _NO_LOAN = Loan("", 0.0, 0, None, None, 0, None)
@@ -54,9 +57,11 @@ class Leases:
         self.shares = Shares(store, queue, booked)
         self._store = store
         self._policy = policy
+        self._least = min(_FIRST_SIZE, policy.most)
         self._clock = clock
         self._stopping = False
         self._asking: set[asyncio.Task[None]] = set()
+        self._unknown: dict[Lease, asyncio.TimerHandle] = {}
 
     def admit(self, attempt: Attempt, counters: CounterSet) -> Grant | None:
         """A grant from what this instance was lent; None: ask the store."""
@@ -65,14 +70,12 @@ class Leases:
         now = asyncio.get_running_loop().time()
         lending: Lending | None = counters.lending
         if lending is None:
-            lending = counters.lending = Lending(_FIRST_SIZE)
+            lending = counters.lending = Lending(self._least, self._policy.most)
         lease, want, opened = lending.lease, attempt.want, attempt.state.open
         if lease is None:
             self._pace(lending, attempt, counters, now)
             return None
         if now >= lease.expires or lease.generation != attempt.state.generation:
-            return None
-        if attempt.hold_id in opened:
             return None
         taken = lease.take(want)
         if lending.asking is None and (
@@ -83,7 +86,7 @@ class Leases:
         ):
             if now < lease.renew_at:
                 # Used up before half its time: the next slice is to serve more.
-                lending.size = min(lending.size * 2, self._policy.most)
+                lending.size = min(lending.size * 2, lending.most)
             self._ask(lending, attempt, counters)
         if not taken:
             return None
@@ -133,6 +136,7 @@ class Leases:
 
     def recall(self, state: TenantState, key: str | None = None) -> None:
         """Give back what this instance was lent for the tenant (for one API key, where named)."""
+        state.recalls += 1  # what is on its way goes back when it comes
         for lease in list(state.leases.values()):
             if key is None or lease.counters.subject.key == key:
                 self._close(lease)
@@ -141,9 +145,15 @@ class Leases:
         """Give everything back, for at most `timeout_s`; how many settlements are left untold."""
         self._stopping = True
         if self._asking:
-            await asyncio.wait(list(self._asking), timeout=timeout_s)
+            _, left = await asyncio.wait(list(self._asking), timeout=timeout_s)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
         for state in states:
             self.recall(state)
+        for lease, later in self._unknown.items():
+            later.cancel()
+            self.shares.work(lease)
         await self.shares.finish(timeout_s)
         return self.shares.untold
 
@@ -158,7 +168,8 @@ class Leases:
     def _ask(self, lending: Lending, attempt: Attempt, counters: CounterSet) -> None:
         loop = asyncio.get_running_loop()
         ends = self._clock.now() >= counters.valid_until - self._policy.window_ms / 1000
-        if self._stopping or ends or loop.time() < lending.not_before:
+        unknown = not attempt.state.generation  # no counters yet, or not met: nothing to lend of
+        if self._stopping or ends or unknown or loop.time() < lending.not_before:
             return
         task = lending.asking = loop.create_task(self._lend(lending, attempt.state, attempt.want, counters))
         self._asking.add(task)
@@ -169,10 +180,14 @@ class Leases:
     ) -> None:
         loop = asyncio.get_running_loop()
         size, lease = lending.size, lending.lease
-        asked = loop.time()
+        asked, recalls = loop.time(), state.recalls
         lease_id = f"lease-{secrets.token_hex(8)}" if lease is None else lease.id
         whole = Amounts(size * want[0], size * want[1], size, size)
-        amounts = whole if lease is None else lease.lacks(size, want)
+        amounts = whole
+        if lease is not None:
+            amounts = lease.lacks(size, want)
+            lease.asked = True
+        lost = False
         try:
             loan = await self._store.lend(
                 counters,
@@ -183,23 +198,34 @@ class Leases:
                 window_ms=self._policy.window_ms,
             )
         except StoreUnavailable as error:
-            loan = NotLent.NO
-            if error.maybe_applied:
-                self._disown(lease, Lease(lease_id, state, counters, "", _NO_LOAN, 0.0, 0.0))
+            loan, lost = NotLent.NO, error.maybe_applied
+        except Exception:  # noqa: BLE001 - nobody waits for it: requests are admitted one by one
+            _LOG.exception("lending to %s failed", state.tenant)
+            loan, lost = NotLent.NO, True
         finally:
             lending.asking = None
+            if lease is not None:
+                lease.asked = False
         if isinstance(loan, NotLent):
-            lending.size = max(_FIRST_SIZE, size // 4)
-            lending.not_before = loop.time() + _PAUSE_S
-            if loan is NotLent.GONE and lease is not None:
-                self._close(lease)
+            if lost and lease is None:
+                self._disown(Lease(lease_id, state, counters, "", _NO_LOAN, 0.0, 0.0))
+            if loan is NotLent.NO:
+                lending.size = lending.most = max(self._least, size // 2)
+                if size <= self._least:
+                    lending.not_before = loop.time() + _PAUSE_S
+            if lease is not None and (lost or lease.closed or loan is NotLent.GONE):
+                # With its end, all that the store holds for it is free.
+                lease.retire()
+                self.shares.work(lease)
             return
+        # Halved with a no, and tried again little by little.
+        lending.most = min(lending.most + 1 + lending.most // 8, self._policy.most)
         expires, renew_at = asked + loan.window_s, asked + loan.window_s / 2
         if lease is None:
             lease = Lease(lease_id, state, counters, loan.generation, loan, expires, renew_at)
             lease.add(amounts, loan, expires, renew_at)
             state.leases[lease_id] = lease
-            if state.generation == loan.generation and not self._stopping:
+            if state.generation == loan.generation and state.recalls == recalls and not self._stopping:
                 lending.lease = lease
                 loop.call_at(expires, self._expire, lease)
             else:
@@ -210,14 +236,16 @@ class Leases:
             # Closed while more was asked for: that goes back with the rest.
             self.shares.work(lease)
 
-    def _disown(self, lease: Lease | None, unknown: Lease) -> None:
+    def _disown(self, lease: Lease) -> None:
         """Give back what may have been lent although nobody heard so."""
-        if lease is not None:
-            self._close(lease)  # with its end, all that the store holds for it is free
-            return
-        unknown.closed = True
+        lease.closed = True
         # What was sent may still be on its way; its end waits for it to arrive.
-        asyncio.get_running_loop().call_later(_ARRIVES_WITHIN_S, self.shares.work, unknown)
+        loop = asyncio.get_running_loop()
+        self._unknown[lease] = loop.call_later(_ARRIVES_WITHIN_S, self._end_unknown, lease)
+
+    def _end_unknown(self, lease: Lease) -> None:
+        del self._unknown[lease]
+        self.shares.work(lease)
 
     def _expire(self, lease: Lease) -> None:
         loop = asyncio.get_running_loop()

@@ -143,7 +143,7 @@ class LeaseStore(Protocol):
     async def detach(
         self, counters: CounterSet, lease_id: str, hold_id: str, amounts: Amounts, at: float
     ) -> bool:
-        """Make a share, admitted `at` (epoch seconds), a hold of its own; False where there is no such lease."""
+        """Make a share, admitted `at` (epoch seconds), a hold of its own; False where its lease is gone."""
         ...
 
 

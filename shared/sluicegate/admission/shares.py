@@ -50,6 +50,7 @@ class Shares:
             _LOG.error("settlement of %s (%d nano-dollars) not kept: too many wait", grant.request_id, nano)
             return
         told = None if lease.stuck else asyncio.get_running_loop().create_future()
+        grant.lease = None  # settled a second time, it is a hold that has ended
         lease.put_back(grant, nano, tokens)
         lease.waiting.append(Share(grant, nano, tokens, event, told))
         self.untold += 1
@@ -85,11 +86,12 @@ class Shares:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _tell_all(self, lease: Lease) -> None:
+        shares: list[Share] = []
         try:
             while True:
                 shares, lease.waiting = lease.waiting[:_AT_ONCE], lease.waiting[_AT_ONCE:]
                 back = lease.leftover() if lease.closed else _NOTHING
-                last = lease.closed and lease.under_way == 0 and not lease.waiting
+                last = lease.closed and not (lease.under_way or lease.waiting or lease.asked)
                 if not (shares or last or back != _NOTHING):
                     return
                 booked = await self._tell(lease, shares, back, last=last)
@@ -107,6 +109,8 @@ class Shares:
                     lease.state.freed()
         finally:
             lease.working = None
+            for share in (*shares, *lease.waiting):
+                _tell(share)  # where this is cut short, nobody waits for it any more
 
     async def _tell(self, lease: Lease, shares: Sequence[Share], back: Amounts, *, last: bool) -> bool:
         """Whether the shares are booked; where not, the lease is lost."""
@@ -135,7 +139,7 @@ class Shares:
                 _LOG.exception("settlement %d of %s failed; trying again", lease.number, lease.id)
                 failures += 1
                 if failures >= _TRIES:
-                    return self._lose(lease)
+                    return self._lose(lease, estimated=True)
             else:
                 if outcome in _BOOKED or (
                     # Told before, with the reply lost: the last settlement takes the lease away.
@@ -143,8 +147,7 @@ class Shares:
                 ):
                     lease.stuck = False
                     return True
-                lease.reaped = outcome is Booked.REAPED
-                return self._lose(lease)
+                return self._lose(lease, estimated=outcome is Booked.REAPED)
             self._let_go(lease, shares)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
@@ -156,10 +159,11 @@ class Shares:
         for share in (*shares, *lease.waiting):
             _tell(share)
 
-    def _lose(self, lease: Lease) -> bool:
+    def _lose(self, lease: Lease, *, estimated: bool) -> bool:
         if lease.waiting or lease.under_way:
             _LOG.warning("the store does not know %s any more; its requests are settled one by one", lease.id)
         lease.lost = True
+        lease.estimated = estimated
         lease.retire()
         return False
 
@@ -176,10 +180,10 @@ class Shares:
         _tell(share)
 
     def _withdraw(self, lease: Lease) -> None:
-        """Once a lease that was taken for a dead owner's has no requests left, take its estimate back."""
-        if not lease.reaped or lease.under_way:
+        """Once a lost lease has no requests left, take back what the store holds or charged for it."""
+        if not lease.estimated or lease.under_way:
             return
-        lease.reaped = False
+        lease.estimated = False
         estimate = Grant(
             request_id=lease.id,
             subject=lease.counters.subject,

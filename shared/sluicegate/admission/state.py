@@ -21,8 +21,8 @@ class TenantState:
 
     `generation` is the last one seen, `told` the last one whose outbox has this instance's newest events;
     `open` the grants not yet settled, by hold id (weakly: a grant that nobody has any more cannot be
-    settled, and must not be kept alive); `leases` what this instance was lent, by id; `lines` and `filling`
-    are by counter field.
+    settled, and must not be kept alive); `leases` what this instance was lent, by id, and `recalls` how often
+    that was given back before its time; `lines` and `filling` are by counter field.
     """
 
     tenant: str
@@ -32,6 +32,7 @@ class TenantState:
     overrides_at: float = 0.0
     open: "WeakValueDictionary[str, Grant]" = field(default_factory=WeakValueDictionary)
     leases: "dict[str, Lease]" = field(default_factory=dict)
+    recalls: int = 0
     lines: dict[bytes, WaitingLine] = field(default_factory=dict)
     filling: dict[bytes, "asyncio.Task[int]"] = field(default_factory=dict)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)

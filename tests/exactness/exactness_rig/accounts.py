@@ -72,7 +72,7 @@ async def reckon(client: RedisClient, tenant: str, database: Path, produced: Pro
     flat = await client.execute("HGETALL", redis_key(tenant, "counters"))
     counters = dict(zip(flat[::2], flat[1::2], strict=True))
     rows = read_rows(database, tenant)
-    result.dead = _read_dead(database)
+    result.dead = _read_dead(database.with_name("bus.db"))
     for name, value in counters.items():
         if name.startswith(b"cn|"):
             key = name[3:].decode()
@@ -99,11 +99,11 @@ def read_rows(database: Path, tenant: str) -> list[dict[str, Any]]:
         connection.close()
 
 
-def _read_dead(database: Path) -> list[str]:
-    """Events that the ledger could not use, and why."""
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+def _read_dead(bus: Path) -> list[str]:
+    """Events that could not be applied, and why."""
+    connection = sqlite3.connect(f"file:{bus}?mode=ro", uri=True)
     try:
-        found = connection.execute("SELECT reason, body FROM dead_events LIMIT 20").fetchall()
+        found = connection.execute("SELECT reason, body FROM dead_letters LIMIT 20").fetchall()
         return [f"{reason}: {body[:400]!r}" for reason, body in found]
     finally:
         connection.close()

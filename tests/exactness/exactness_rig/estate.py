@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluicegate.adapters.redis.client import RedisClient
-from sluicegate.cli.context import open_local
 from sluicegate.identity.administration import KeyRequest
+from sluicegate.wiring.local import open_local
 
 RIG = Path(__file__).resolve().parents[1]
 SHARED = RIG.parents[1] / "shared"

@@ -4,7 +4,7 @@ import sys
 
 from sluicegate.web.gateway.service import run_service
 from sluicegate.web.server.server import Server
-from sluicegate.wiring import gateway
+from sluicegate.wiring.gateway import gateway
 
 
 def _started(server: Server) -> None:

@@ -52,6 +52,7 @@ def write_policies(
     lifetime_s: float,
     on_unavailable: str = "closed",
     slice_tokens: int = 4096,
+    lease_most: int = 128,
 ) -> None:
     """Write the overlay. `small_key` is the id of the key that has a budget of its own."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +73,7 @@ def write_policies(
                 "recovery_s": 2.0,
             },
             "waiting": {"seconds": 1, "length": 1000},
+            "leases": {"most": lease_most},
         },
     )
     _write(

@@ -22,7 +22,8 @@ from sluicegate.kernel.tenancy import redis_key
 
 EVERY_S = 0.01
 
-# The record of a hold is described in admission_settle.lua.
+# The record of a hold is described in admission_settle.lua; a lease's (admission_lease.lua) also tells how
+# many requests it is for.
 SCRIPT = """
 local held, names = {}, {}
 local function add(field, amount)
@@ -30,11 +31,14 @@ local function add(field, amount)
   held[field] = (held[field] or 0) + amount
 end
 local open = redis.call('HVALS', KEYS[2])
+local requests, leases = 0, 0
 for _, record in ipairs(open) do
   local at = string.find(record, '\\n', 1, true)
   local first = string.sub(record, 1, at - 1)
-  local nano, tokens, m, t = string.match(first, '^(%d+) (%d+) .-(%d+) (%d+) %d+$')
-  m, t = tonumber(m), tonumber(t)
+  local nano, tokens, m, t, s, slots = string.match(first, '^(%d+) (%d+) %d+ (%d+) (%d+) (%d+) ?(%d*)')
+  if slots ~= '' then leases = leases + 1 end
+  m, t, slots = tonumber(m), tonumber(t), tonumber(slots) or 1
+  requests = requests + slots
   for i = 1, m + t do
     for part = 1, i <= m and 3 or 2 do
       local from = at + 1
@@ -42,13 +46,18 @@ for _, record in ipairs(open) do
       if part == 1 then add(string.sub(record, from, at - 1), tonumber(i <= m and nano or tokens)) end
     end
   end
+  for _ = 1, tonumber(s) do
+    local from = at + 1
+    at = string.find(record, '\\n', from, true)
+    add(string.sub(record, from, at - 1), slots)
+  end
 end
 local sums = {}
 for i, name in ipairs(names) do sums[2 * i - 1], sums[2 * i] = name, string.format('%.0f', held[name]) end
 local time = redis.call('TIME')
 local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return {redis.call('HGETALL', KEYS[1]), sums, #open, oldest[2] or '', now}
+return {redis.call('HGETALL', KEYS[1]), sums, requests, oldest[2] or '', now, leases}
 """
 
 
@@ -63,6 +72,7 @@ class Report:
     peak: dict[str, int] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     most_holds: int = 0
+    most_leases: int = 0
     late_ms: float = 0.0
     losses: int = 0
     seconds: float = 0.0
@@ -81,12 +91,15 @@ class Sampler:
     async def sample(self) -> None:
         report = self.report
         try:
-            flat, sums, count, oldest, now = await self._client.execute("EVAL", SCRIPT, 3, *self._keys)
+            flat, sums, count, oldest, now, leases = await self._client.execute(
+                "EVAL", SCRIPT, 3, *self._keys
+            )
         except RedisUnavailable:
             report.unanswered += 1
             return
         report.samples += 1
         report.most_holds = max(report.most_holds, count)
+        report.most_leases = max(report.most_leases, leases)
         if oldest:
             report.late_ms = max(report.late_ms, now - float(oldest))
         counters = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -96,7 +109,7 @@ class Sampler:
             report.losses += bool(self._generation)
             self._generation = generation
         for name, value in counters.items():
-            if not name.startswith((b"cn|", b"ct|")):
+            if not name.startswith((b"cn|", b"ct|", b"o|")):
                 continue
             committed, settled = int(value), int(counters.get(b"s" + name[1:], 0))
             text = name.decode()

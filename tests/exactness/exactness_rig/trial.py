@@ -39,6 +39,7 @@ class Plan:
     lifetime_s: float = 6.0
     on_unavailable: str = "closed"
     slice_tokens: int = 4096
+    lease_most: int = 128
     kill_every_s: float = 0.0
     mix: Mix = field(default_factory=Mix)
     seed: int = 1
@@ -90,6 +91,7 @@ async def _run(estate: Estate, plan: Plan, fault: Fault | None) -> Outcome:
         lifetime_s=plan.lifetime_s,
         on_unavailable=plan.on_unavailable,
         slice_tokens=plan.slice_tokens,
+        lease_most=plan.lease_most,
     )
     await estate.start_ledger()
     await estate.start_gateways(plan.gateways)

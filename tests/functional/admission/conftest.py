@@ -1,9 +1,12 @@
 """A Redis server that a test may kill and start again, and services on it."""
 
+import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -14,10 +17,12 @@ import pytest
 
 from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
 from sluicegate.adapters.redis.client import RedisClient
+from sluicegate.adapters.redis.errors import RedisUnavailable
+from sluicegate.adapters.redis.script import Script
 from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
 from sluicegate.admission.service import AdmissionService
-from sluicegate.admission.types import Ask, Subject
+from sluicegate.admission.types import Ask, Grant, Subject
 
 SUBJECT = Subject(tenant="acme", workspace="growth", user="ann", key="k1", model="m1")
 
@@ -26,6 +31,7 @@ class Server:
     """A redis-server process with a folder of its own."""
 
     def __init__(self, binary: str, folder: Path) -> None:
+        self._folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -53,6 +59,40 @@ class Server:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+    def pause(self) -> None:
+        """Let it be silent: it takes connections and commands, and answers none."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Start with nothing the next time."""
+        assert self._process is None
+        shutil.rmtree(self._folder / "appendonlydir")
+
+
+class Line:
+    """A service's way to Redis: counts the scripts it runs, and may be cut."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self.cut = False
+        self.calls: Counter[str] = Counter()
+
+    async def execute(self, *args: Any) -> Any:
+        if self.cut:
+            raise RedisUnavailable("the line is cut")
+        return await self._client.execute(*args)
+
+    async def script(self, script: Script, keys: Any, args: Any) -> Any:
+        if self.cut:
+            raise RedisUnavailable("the line is cut")
+        self.calls[script.name.removeprefix("admission_")] += 1
+        return await self._client.script(script, keys, args)
 
 
 @dataclass
@@ -86,6 +126,7 @@ class World:
         self.server = server
         self.ledger = Ledger()
         self.client = self._client(stack)
+        self.lines: list[Line] = []
         self._stack = stack
         self._ids = 0
 
@@ -101,10 +142,13 @@ class World:
                 "budgets": policy.get("budgets", [{"scope": "workspace", "period": "day", "limit_usd": 10}]),
                 "holds": holds | policy.get("holds", {}),
                 "waiting": policy.get("waiting", {"seconds": 0}),
+                "leases": policy.get("leases", {}),
             }
         )
         limits = LimitPolicy.model_validate(policy.get("limits", {}))
-        store = RedisAdmissionStore(self._client(self._stack), lifetime_s=budgets.holds.lifetime_s)
+        line = Line(self._client(self._stack))
+        self.lines.append(line)
+        store = RedisAdmissionStore(line, lifetime_s=budgets.holds.lifetime_s)
         service = AdmissionService(
             store,
             store,
@@ -124,6 +168,29 @@ class World:
         self._ids += 1
         request_id = more.pop("request_id", f"req_{self._ids}")
         return Ask(request_id, subject, want, want if floor is None else floor, more.pop("tokens", 0), **more)
+
+    async def leased(self, service: AdmissionService, want: int, size: int = 1, **more: Any) -> list[Grant]:
+        """`size` grants from a lease, once the pace was worth one."""
+        async with asyncio.timeout(20):
+            while True:
+                grants = await asyncio.gather(
+                    *(service.admit(self.ask(want, **more)) for _ in range(size + 5))
+                )
+                found = [each for each in grants if each.lease is not None][:size]
+                kept = found if len(found) == size else []
+                await asyncio.gather(*(service.release(each) for each in grants if each not in kept))
+                if kept:
+                    return kept
+
+    async def settled(self, amount: int, *services: AdmissionService) -> None:
+        """Wait until `amount` is settled, and nothing held any more."""
+        async with asyncio.timeout(20):
+            while (  # noqa: ASYNC110 - another process's state
+                any(each.pending_settlements for each in services)
+                or await self.standing() != (amount, amount)
+                or await self.client.execute("EXISTS", "slg:{acme}:holds")
+            ):
+                await asyncio.sleep(0.02)
 
     async def standing(self) -> tuple[int, int]:
         """(committed, settled) of the only money counter, at one moment."""

@@ -146,8 +146,9 @@ class RedisAdmissionStore:
         self, counters: CounterSet, lease_id: str, hold_id: str, amounts: Amounts, at: float
     ) -> bool:
         encoded = counters.encoded or encode(counters)
+        _, holds, due, _, past = encoded.settle_keys
         args = (lease_id, hold_id, amounts.nano, amounts.tokens, self._lifetime, int(at * 1000))
-        return bool((await self._run(self._detach, encoded.admit_keys[1:3], args))[0] == b"detached")
+        return bool((await self._run(self._detach, (holds, due, past), args))[0] == b"detached")
 
     async def seed(self, tenant: str, amounts: Sequence[tuple[Counter, int]]) -> None:
         args: list[bytes | str | int] = [b"", 0, b""]

@@ -9,7 +9,7 @@
 -- Reply {'lent', generation, window ms, ms now, money left or -1, token counter or -1, tokens left,
 --        rate or -1, its count in this bucket, in the one before, ms into this bucket}
 --       {'no'}     too near a limit (or not seeded, revoked, refused lately): ask for each request
---       {'gone'}   there is no such lease
+--       {'gone'}   there is no such lease, or it belongs to a rate's earlier bucket: end it, take another
 -- Indexes count from 1 within their kind.
 --
 -- A lease is a hold (see admission_settle.lua) whose record's first line ends in " <slots> <settlements>". What is
@@ -59,11 +59,20 @@ for i = 1, m + t + s do
   end
 end
 
+-- What a lease was lent counts in one bucket of each rate, also when a request for more is late.
+local line = record and find(record, '\n', 1, true)
+local had, had_tokens, since, sizes, had_slots, settled
+if record then
+  had, had_tokens, since, sizes, had_slots, settled =
+    match(sub(record, 1, line - 1), '^(%d+) (%d+) (%d+) (%d+ %d+ %d+) (%d+) (%d+)$')
+end
+
 local rates = fields + m + t + s
 local rate, scarce, count_of, before_of, ms_of = -1, nil, 0, 0, 0
 for i = 1, r do
   local period, limit = tonumber(ARGV[periods + 2 * i - 1]), tonumber(ARGV[periods + 2 * i])
   local bucket, elapsed = floor(now / period), now % period
+  if since and floor(since / period) ~= bucket then return {'gone'} end
   local count, before = 0, 0
   local value = values[2 + m + t + s + i]
   if value then
@@ -97,14 +106,11 @@ if n > 0 then call('HSET', counters, unpack(writes)) end
 local back_by = now + window + 30
 if not lent or tonumber(lent) < back_by then call('HSET', counters, 'lent', string.format('%.0f', back_by)) end
 if record then
-  local line = find(record, '\n', 1, true)
-  local had, had_tokens, since, sizes, had_slots, settled =
-    match(sub(record, 1, line - 1), '^(%d+) (%d+) (%d+) (%d+ %d+ %d+) (%d+) (%d+)$')
   call('HSET', KEYS[2], id, string.format('%.0f %.0f %s %s %.0f %s', tonumber(had) + nano, tonumber(had_tokens) + tokens,
     since, sizes, tonumber(had_slots) + slots, settled) .. sub(record, line))
 else
   local plan = ARGV[10]
-  local line = find(plan, '\n', 1, true)
+  line = find(plan, '\n', 1, true)
   call('HSET', KEYS[2], id,
     string.format('%.0f %.0f %.0f %s %.0f 0', nano, tokens, now, sub(plan, 1, line - 1), slots) .. sub(plan, line))
 end
