@@ -1,0 +1,1 @@
+"""Exports: a tenant's entries as files that prove themselves, offline."""
