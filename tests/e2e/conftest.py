@@ -80,6 +80,7 @@ def start_gateway(tmp_path_factory, upstream, vertex):
             ANTHROPIC_BASE_URL=upstream.url,
             ANTHROPIC_API_KEY=UPSTREAM_KEY,
             GCP_PROJECT_ID="e2e-project",
+            DOCUMENT_STORE="sqlite",  # the project is for Vertex AI; the command line runs as in production
             GOOGLE_APPLICATION_CREDENTIALS=str(credentials),
             SLUICEGATE_POLICY_DIR=str(overlay(place / "policies", changes or {}, models)),
             **variables,

@@ -157,3 +157,11 @@ def test_a_wrong_control_is_refused_not_ignored(gateway, header, value):
 @pytest.mark.parametrize("priority", ["critical", "normal", "background"])
 def test_a_priority_is_taken(gateway, priority):
     assert gateway.chat(x_sluicegate_priority=priority).status == 200
+
+
+@pytest.mark.parametrize("value", ["respond-async", "respond-async, wait=10", "return=minimal", ";;=,"])
+def test_a_preference_is_ignored_as_it_may_be(gateway, value):
+    """RFC 7240, section 2: a server that does not honour a preference goes on as if it were not there."""
+    reply = gateway.chat("now", model="gpt-4.1", prefer=value, x_sluicegate_cache="bypass")
+    assert (reply.status, reply.json()["object"]) == (200, "chat.completion")
+    assert "preference-applied" not in reply.headers

@@ -31,6 +31,62 @@ def test_anthropics_sdk_lists_models(anthropic_sdk):
         anthropic_sdk.call("models.retrieve", model_id="claude-imaginary")
 
 
+def test_anthropics_sdk_takes_a_model_at_its_word(anthropic_sdk):
+    found = anthropic_sdk.call("models.retrieve", model_id="claude-sonnet-4-6")
+    assert type(found).model_validate_json(found.to_json(exclude_unset=False), strict=False) == found
+    assert found.lifecycle == "active"
+    wanted = {name for name, field in type(found).model_fields.items() if field.is_required()}
+    assert wanted <= found.model_fields_set
+    assert found.max_input_tokens > found.max_tokens > 0
+
+
+def test_anthropics_sdk_turns_the_pages_both_ways(gateway):
+    with gateway.anthropic() as client:
+        everything = [model.id for model in client.models.list()]
+        assert len(everything) > 20
+        assert [model.id for model in client.models.list(limit=7)] == everything
+        last = client.models.list(limit=3, before_id=everything[10])
+        assert [model.id for model in last.data] == everything[7:10]
+        assert last.has_more
+        first = client.models.list(limit=5, before_id=everything[3])
+        assert ([model.id for model in first.data], first.has_more) == (everything[:3], False)
+        end = client.models.list(after_id=everything[-1])
+        assert (end.data, end.has_more, end.first_id, end.last_id) == ([], False, None, None)
+        assert client.models.list(lifecycle=["retired"]).data == []
+        assert len(client.models.list(lifecycle=["active", "retired"]).data) == len(everything)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=%F0%9D%9F%97", "limit"),
+        ("limit=-1", "limit"),
+        ("after_id=imaginary", "after_id"),
+        ("before_id=gpt-4.1%00", "before_id"),
+        ("after_id=gpt-4.1&before_id=gpt-4.1", "before_id"),
+        ("lifecycle=gone", "lifecycle"),
+        ("&".join(f"a{number}=1" for number in range(60)), None),
+    ],
+)
+def test_a_page_that_cannot_be_is_400(gateway, query, param):
+    reply = gateway.request("GET", f"/v1/models?{query}", anthropic_version="2023-06-01")
+    assert reply.status == 400
+    error = reply.json()["error"]
+    assert (error["type"], error["details"].get("param")) == ("invalid_request_error", param)
+    assert gateway.request("GET", f"/v1/models?{query}").status == 200, "OpenAI has no such parameters"
+
+
+def test_a_narrowed_key_cannot_start_a_page_at_a_model_it_may_not_see(gateway):
+    key = gateway.make_key(tenant="narrow-pages", model="claude-haiku*")["key"]
+    for name in ("gpt-4.1", "imaginary"):
+        reply = gateway.request("GET", f"/v1/models?after_id={name}", key=key, anthropic_version="2023-06-01")
+        assert reply.status == 400
+        assert reply.json()["error"]["message"] == "after_id names no model of this list"
+
+
 def test_every_model_listed_can_be_retrieved(gateway):
     ids = [model["id"] for model in gateway.request("GET", "/v1/models").json()["data"]]
     assert len(ids) == len(set(ids)) > 20

@@ -8,7 +8,7 @@ costs one parse and one serialisation.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sluicegate.kernel.errors import SluicegateError
 from sluicegate.kernel.models import Capability, Dialect, Usage
@@ -177,6 +177,16 @@ class Provider(Protocol):
     async def check(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A provider that can count the tokens of a request to an Anthropic model without running it.
+
+    `count_tokens` takes a call as `Provider.send` does, with the body of `POST /v1/messages/count_tokens`.
+    """
+
+    async def count_tokens(self, call: UpstreamCall) -> UpstreamReply: ...
 
 
 class UpstreamFailure(Exception):  # noqa: N818 - a failure of the other side, translated before a caller sees it

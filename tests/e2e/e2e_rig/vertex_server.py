@@ -38,6 +38,12 @@ class VertexServer(ScriptedServer):
         if claude is None:
             return self._json(b"{}")
         body = orjson.loads(request.body)
+        if claude["model"] == b"count-tokens":
+            if "model" not in body or body.pop("anthropic_version", None) != "vertex-2023-10-16":
+                return self.engine.refusal(Dialect.ANTHROPIC_MESSAGES, 400, "model or version is wrong")
+            return super().answer(
+                replace(request, path=b"/v1/messages/count_tokens", body=orjson.dumps(body))
+            )
         streamed = claude["verb"] == b"streamRawPredict"
         if "model" in body or body.pop("anthropic_version", None) != "vertex-2023-10-16":
             return self.engine.refusal(Dialect.ANTHROPIC_MESSAGES, 400, "model or anthropic_version is wrong")

@@ -121,6 +121,9 @@ def test_blocks_not_known_here_pass() -> None:
         ({"inference_geo": "us"}, "inference_geo"),
         ({"fallbacks": [{"model": "claude-dearer"}]}, "fallbacks"),
         ({"thread": 7}, "thread"),
+        ({"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "dear"}]}, "tools.0.model"),
+        ({"context_management": 7}, "context_management"),
+        ({"context_management": {"edits": 7}}, "edits"),
     ],
 )
 def test_a_wrong_shape_names_the_field(fields: dict[str, Any], param: str) -> None:
@@ -149,6 +152,12 @@ def test_the_providers_own_fallbacks_are_not_asked_for() -> None:
     body = request(fallbacks="default")
     CODEC.inspect(body, 500)
     assert orjson.loads(CODEC.prepare(body, "m", None)) == request(model="m")
+
+
+def test_summing_up_is_held_as_one_more_reading_of_the_conversation() -> None:
+    plain = inspect(request(context_management={"edits": [{"type": "another_20260112"}]}))
+    summed = inspect(request(context_management={"edits": [{"type": "compact_20260112"}]}))
+    assert summed.input_bound == 2 * plain.input_bound
 
 
 def test_a_conversation_kept_by_the_provider_is_held_at_a_whole_context() -> None:

@@ -34,6 +34,33 @@ def test_one_figure_of_the_two_will_do(dialect):
     assert decode({prompt: None, output: None}) is None
 
 
+def summed_up(**figures):
+    return {"type": "compaction", "input_tokens": 100, "output_tokens": 7, **figures}
+
+
+def test_what_summing_up_took_is_charged_beside_the_answer():
+    iterations = [
+        summed_up(cache_read_input_tokens=20),
+        {"type": "message", "input_tokens": 3, "output_tokens": 2},
+    ]
+    usage = anthropic_usage.decode_usage({"input_tokens": 3, "output_tokens": 2, "iterations": iterations})
+    assert (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens) == (103, 20, 9)
+
+
+@pytest.mark.parametrize(
+    "iterations", [None, 7, "x", {}, [7], [None], [{}], [summed_up(input_tokens="9", output_tokens=None)]]
+)
+def test_odd_iterations_are_none(iterations):
+    figures = {"input_tokens": 3, "output_tokens": 2, "iterations": iterations}
+    assert anthropic_usage.decode_usage(figures).total_tokens == 5
+
+
+def test_iterations_do_not_multiply():
+    nested = summed_up(iterations=[summed_up()])
+    figures = {"input_tokens": 0, "output_tokens": 0, "iterations": [nested] * 10_000}
+    assert anthropic_usage.decode_usage(figures).total_tokens == 64 * 107
+
+
 @pytest.mark.parametrize("figure", IMPOSSIBLE)
 def test_embeddings_are_no_exception(figure):
     codec = EmbeddingsCodec()

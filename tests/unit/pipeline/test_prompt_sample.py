@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluicegate.completions.pipeline.pipeline import prompt_sample
+from sluicegate.completions.pipeline.prompt_sample import prompt_sample
 
 
 @pytest.mark.parametrize(

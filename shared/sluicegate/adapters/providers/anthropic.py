@@ -50,6 +50,7 @@ class AnthropicProvider(HttpProvider):
         self._keyless = not key
         self._credential_name = credential_name
         self._endpoints = self._pair("/messages")
+        self._counting = self._endpoint("POST", "/messages/count_tokens", "application/json")
 
     def ready(self) -> str | None:
         if self._keyless and self._host == "api.anthropic.com":
@@ -63,3 +64,9 @@ class AnthropicProvider(HttpProvider):
         if call.dialect is not Dialect.ANTHROPIC_MESSAGES:
             raise UpstreamFailure("connect", f"{self.name} does not speak {call.dialect}", sent=False)
         return await self._send(self._endpoints[call.stream], call, call.body)
+
+    async def count_tokens(self, call: UpstreamCall) -> UpstreamReply:
+        """Count a request's tokens (`completions.types.TokenCounter`)."""
+        if self._keyless:
+            self._usable()
+        return await self._send(self._counting, call, call.body)

@@ -52,6 +52,8 @@ class VertexProvider(HttpProvider):
         self._project = project
         self._tokens = tokens
         self._chat = self._pair("/endpoints/openapi/chat/completions")
+        counting = "/publishers/anthropic/models/count-tokens:rawPredict"
+        self._counting = self._endpoint("POST", counting, "application/json")
         self._claude: dict[str, tuple[Endpoint, Endpoint]] = {}
 
     def spoken(self, model: str) -> tuple[Dialect, ...]:
@@ -75,6 +77,15 @@ class VertexProvider(HttpProvider):
         else:
             raise UpstreamFailure("connect", f"{self.name} does not speak {call.dialect}", sent=False)
         reply = await self._send(endpoints[call.stream], call, body, [_bearer(token)])
+        if reply.status == 401:
+            self._tokens.reject(token)
+        return reply
+
+    async def count_tokens(self, call: UpstreamCall) -> UpstreamReply:
+        """Count the tokens of a request to Claude (`completions.types.TokenCounter`)."""
+        token = await self._token(min(call.first_byte_s, call.total_s))
+        body = orjson.dumps({"anthropic_version": ANTHROPIC_VERSION, **orjson.loads(call.body)})
+        reply = await self._send(self._counting, call, body, [_bearer(token)])
         if reply.status == 401:
             self._tokens.reject(token)
         return reply

@@ -72,6 +72,9 @@ def inspect(body: Json, size: int, limits: RequestLimits) -> RequestFacts:
             bound += extra
     pictures = images * bounds.IMAGE_TOKENS
     estimate = (bound - pictures >> 2) + pictures
+    if _compacts(body):
+        # The provider reads the conversation once more, to sum it up.
+        bound, estimate = 2 * bound, 2 * estimate
     if body.get("thread") is not None and _continues(body):
         bound += bounds.KEPT_TOKENS
         estimate += bounds.KEPT_ESTIMATE
@@ -93,6 +96,15 @@ def inspect(body: Json, size: int, limits: RequestLimits) -> RequestFacts:
 def _continues(body: Json) -> bool:
     """Whether earlier turns are at the provider, which adds them to the prompt."""
     return (fields.mapping(body, "thread") or {}).get("type") != "create"
+
+
+def _compacts(body: Json) -> bool:
+    """Whether the provider may sum up the conversation first, which is billed beside the answer."""
+    management = body.get("context_management")
+    if management is None:
+        return False
+    edits = fields.items(fields.mapping(body, "context_management") or {}, "edits", 64)
+    return any(type(edit) is dict and str(edit.get("type")).startswith("compact") for edit in edits)
 
 
 def _prices(body: Json) -> None:
@@ -163,6 +175,10 @@ def _tools(body: Json, limits: RequestLimits) -> tuple[tuple[str, ...], int]:
             if type(tool.get("input_schema")) is not dict:
                 raise invalid(f"{path}.input_schema", "is required and must be an object")
         elif type(kind) is str:
+            if tool.get("model") is not None:
+                raise invalid(
+                    f"{path}.model", "names another model, which budgets would not see; ask for it itself"
+                )
             tokens += bounds.PROVIDER_TOOL_TOKENS
             name = kind if name is None else name
         else:

@@ -6,6 +6,8 @@ from sluicegate.completions.fields import counted, whole
 from sluicegate.completions.types import Json
 from sluicegate.kernel.models import Usage
 
+_MOST_ITERATIONS = 64
+
 
 def decode_usage(figures: Any) -> Usage | None:
     """The usage object of a message as `Usage`; None where there are no figures to believe."""
@@ -22,7 +24,7 @@ def decode_usage(figures: Any) -> Usage | None:
     output = whole(figures.get("output_tokens"))
     details = figures.get("output_tokens_details")
     reasoning = whole(details.get("thinking_tokens")) if type(details) is dict else 0
-    return Usage(
+    usage = Usage(
         input_tokens=whole(figures.get("input_tokens")),
         cached_input_tokens=whole(figures.get("cache_read_input_tokens")),
         cache_write_tokens=written - written_1h,
@@ -30,6 +32,13 @@ def decode_usage(figures: Any) -> Usage | None:
         output_tokens=output,
         reasoning_tokens=min(reasoning, output),
     )
+    iterations = figures.get("iterations")
+    if type(iterations) is list:
+        for each in iterations[:_MOST_ITERATIONS]:
+            # The top-level figures leave out what summing up the conversation took; all else is in them.
+            if type(each) is dict and each.get("type") == "compaction":
+                usage = usage.plus(decode_usage({**each, "iterations": None}) or Usage())
+    return usage
 
 
 def encode_usage(usage: Usage) -> Json:

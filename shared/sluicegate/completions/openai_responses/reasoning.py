@@ -9,6 +9,7 @@ from sluicegate.completions.types import Json
 
 _SIGNED = "sluicegate.signed:"
 _REDACTED = "sluicegate.redacted:"
+_PAIRED = frozenset({"message", "function_call", "custom_tool_call"})
 
 
 def seal(thought: Thinking) -> str | None:
@@ -22,6 +23,27 @@ def sealed_here(item: Json) -> bool:
     """Whether the reasoning `item` is sealed, and by the gateway: OpenAI could not open it."""
     sealed = item.get("encrypted_content")
     return type(sealed) is str and sealed.startswith((_SIGNED, _REDACTED))
+
+
+def without_kept_reasoning(body: Json) -> Json:
+    """`body`, its input without reasoning that only names what the provider keeps.
+
+    Reasoning that is enclosed, encrypted or in the open, stays. Where some is left out the ids of messages
+    and calls are too, since OpenAI asks for the reasoning that belongs to an id; both stand without one.
+    """
+    items = body["input"]
+    if all(item.get("type") != "reasoning" or item.get("encrypted_content") for item in items):
+        return body
+    kept: list[Json] = []
+    for index, item in enumerate(items):
+        if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+            if item.get("content"):
+                kept.append({**item, "id": f"rs_{index}"})
+        elif item.get("type") in _PAIRED:
+            kept.append({name: value for name, value in item.items() if name != "id"})
+        else:
+            kept.append(item)
+    return {**body, "input": kept}
 
 
 def decode_reasoning(item: Json) -> Thinking:

@@ -13,6 +13,7 @@ from sluicegate.completions.openai_chat.usage import with_running_usage
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.settlement import charge_try, used_so_far
+from sluicegate.completions.pipeline.version import MOST_LOOKED_AT, streamed_version, version_of
 from sluicegate.completions.provider_errors import provider_error, stream_failure
 from sluicegate.completions.types import (
     Codec,
@@ -172,6 +173,7 @@ class Attempt:
         )
         completion.attempts += 1
         completion.provider = provider.name
+        completion.version = None
         begun = time.perf_counter()
         try:
             if call.stream:
@@ -190,7 +192,7 @@ class Attempt:
         self._router.report(trial, ok=True, latency_s=time.perf_counter() - begun)
         TALLIES.attempt(provider.name, model.id, "ok")
         if span is not None:
-            span.end({"gen_ai.response.model": model.upstream})
+            span.end({"gen_ai.response.model": completion.version or model.upstream})
         return answer
 
     async def _wait_for_turn(
@@ -256,6 +258,7 @@ class Attempt:
         if not isinstance(parsed, dict):
             error = UpstreamError("the provider's answer is not JSON")
             raise AttemptFailedError(Outcome("broken"), error, prompt)
+        completion.version = version_of(parsed)
         usage = self._codecs[call.dialect].usage(parsed)
         if usage is None and parsed.get("error"):
             refused = stream_failure(parsed)
@@ -298,7 +301,7 @@ class Attempt:
         chunks = reply.chunks()
         departure.wait(self._policy.abandoned_seconds)
         try:
-            first = await _first_bytes(chunks, meter)
+            first = await _first_bytes(completion, chunks, meter)
         except UpstreamFailure as failure:
             reply.close()
             raise _failed(failure, used_so_far(facts, meter)) from None
@@ -317,14 +320,18 @@ class Attempt:
         return Opened(reply, chunks, meter, first)
 
 
-async def _first_bytes(chunks: AsyncIterator[bytes], meter: StreamMeter) -> bytes:
+async def _first_bytes(completion: Completion, chunks: AsyncIterator[bytes], meter: StreamMeter) -> bytes:
     """The first bytes to forward; until they come, a failing stream can still be asked elsewhere."""
+    begun = b""
     async for chunk in chunks:
+        if len(begun) < MOST_LOOKED_AT:
+            begun += chunk
         first = meter.feed(chunk)
         if meter.failed is not None and not meter.produced_tokens:
             outcome = Outcome("status", meter.failed.status, meter.failed.retry_after)
             raise AttemptFailedError(outcome, meter.failed)
         if first or meter.finished:
+            completion.version = streamed_version(begun)
             return first
     raise AttemptFailedError(Outcome("broken"), UpstreamError("the provider's stream ended before it began"))
 

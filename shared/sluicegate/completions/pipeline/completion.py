@@ -42,7 +42,7 @@ class Completion:
     """What is known of a request so far. One task owns it; it is never shared.
 
     `usage` is the answer's. `spent` and `spent_nano` are what tries used that gave no answer in the end:
-    their providers had begun to answer, and bill for it.
+    their providers had begun to answer, and bill for it. `version` is the model as its provider names it.
     """
 
     inbound: Inbound
@@ -62,6 +62,7 @@ class Completion:
     estimated: bool = False
     first_byte_at: float | None = None
     provider: str = ""
+    version: str | None = None
     settled: bool = False
     cost_nano: int = 0
     span: Span | None = None

@@ -1,7 +1,7 @@
 """The pipeline: every step of a governed completion, in order."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,12 @@ from sluicegate.completions.limits import RequestLimits
 from sluicegate.completions.pipeline.asking import Asker
 from sluicegate.completions.pipeline.attempt import Attempt, Opened, OutboundLimits, Whole
 from sluicegate.completions.pipeline.completion import Completion, Inbound
+from sluicegate.completions.pipeline.counting import TokenCounting, countable
 from sluicegate.completions.pipeline.departure import ClientLeftError
 from sluicegate.completions.pipeline.headers import answer_headers, plan_header
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
-from sluicegate.completions.pipeline.provider_state import refuse_references
+from sluicegate.completions.pipeline.prompt_sample import prompt_sample
+from sluicegate.completions.pipeline.provider_state import stand_alone
 from sluicegate.completions.pipeline.relay import Relay
 from sluicegate.completions.pipeline.reuse import Reuse
 from sluicegate.completions.pipeline.settlement import give_back, settle, settle_amount
@@ -92,6 +94,7 @@ class CompletionPipeline:
             hold_again=self._hold_again,
         )
         self._relay = Relay(admission, policy)
+        self._counting = TokenCounting({**providers, **stand_ins}, admission, router.policy.deadlines)
 
     async def run(self, inbound: Inbound) -> Answer:
         """The answer to `inbound`.
@@ -120,17 +123,25 @@ class CompletionPipeline:
             _end_span(completion, None)
         return answer
 
+    async def count_tokens(self, inbound: Inbound) -> Answer:
+        """How many tokens the prompt of `inbound` (Anthropic messages) has: admitted, but free of charge.
+
+        Raises:
+            SluicegateError: refused, or the provider that counts did not answer.
+        """
+        return await self._counting.answer(self._consider(inbound, counting=True))
+
     async def drain(self, timeout_s: float) -> None:
         """Settle what clients have left behind; for shutdown."""
         await self._relay.drain(timeout_s)
 
-    def _consider(self, inbound: Inbound) -> Completion:
+    def _consider(self, inbound: Inbound, *, counting: bool = False) -> Completion:
         """Read the request and choose candidates. No I/O: most bad requests end here, for free."""
         codec = self._codecs[inbound.dialect]
         body = parse_body(inbound.raw, self._limits)
-        facts = codec.inspect(body, len(inbound.raw))
+        facts = codec.inspect(countable(body) if counting else body, len(inbound.raw))
         if self._policy.provider_state == "refuse":
-            refuse_references(inbound.dialect, body, inbound.raw)
+            body = stand_alone(inbound.dialect, body, inbound.raw)
         controls, principal = inbound.controls, inbound.principal
         workspace = controls.workspace or principal.workspace
         if workspace != principal.workspace:
@@ -138,9 +149,11 @@ class CompletionPipeline:
                 f"this key belongs to another workspace than {workspace!r}", param="x-sluicegate-workspace"
             )
         unready = self._unready if facts.model == AUTO else self._unready_by_name
-        plan = self._router.plan(
-            self._query(inbound, facts, body), unready=unready, explain=controls.debug and self._debug
-        )
+        query = self._query(inbound, facts, body)
+        if counting:
+            # Whether it fits the model is what the caller wants to find out.
+            query = replace(query, input_tokens=0, output_tokens=0)
+        plan = self._router.plan(query, unready=unready, explain=controls.debug and self._debug)
         model = plan.candidates[0].model
         return Completion(
             inbound=inbound,
@@ -348,32 +361,6 @@ class CompletionPipeline:
         if completion.inbound.controls.debug and self._debug:
             headers.append(plan_header(completion.plan))
         return headers
-
-
-def prompt_sample(body: Mapping[str, Any], limit: int) -> str:
-    """Up to `limit` characters of what is asked now, its start and its end: the last user turn's text.
-
-    Instructions and earlier turns say little about how hard the present question is.
-    """
-    turns = body.get("messages", body.get("input"))
-    if isinstance(turns, Sequence) and not isinstance(turns, str):
-        asked = [turn for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"]
-        turns = asked[-1] if asked else turns
-    texts: list[str] = []
-    _collect(turns, texts, limit)
-    text = "\n".join(texts)
-    half = limit // 2
-    return text if len(text) <= limit else text[:half] + text[-half:]
-
-
-def _collect(value: Any, texts: list[str], limit: int) -> None:
-    if isinstance(value, str):
-        texts.append(value if len(value) <= 2 * limit else value[:limit] + value[-limit:])
-    elif isinstance(value, Sequence):
-        for item in value:
-            _collect(item, texts, limit)
-    elif isinstance(value, Mapping):
-        _collect(value.get("content", value.get("text")), texts, limit)
 
 
 def _end_span(completion: Completion, error: str | None) -> None:

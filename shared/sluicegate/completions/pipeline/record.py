@@ -54,6 +54,7 @@ def usage_event(completion: Completion, cache: str, now: float | None = None) ->
         tools=subject.tools,
         attempts=completion.attempts,
         streamed=completion.facts.stream,
+        version=completion.version,
     )
     return orjson.dumps(
         {

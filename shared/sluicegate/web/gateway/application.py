@@ -30,13 +30,16 @@ from sluicegate.web.gateway.errors import UnexpectedError, dialect_of, respond_e
 log = logging.getLogger(__name__)
 
 Page = Callable[[Exchange], Awaitable[Answer]]
+Mounted = Callable[[Exchange], Awaitable[None]]
 
 # Version 00 ends there; later ones may go on (W3C Trace Context, section 3.2.2).
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?")
 
+COUNTING_PATH = "/v1/messages/count_tokens"
 COMPLETION_PATHS: Mapping[str, Dialect] = {
     "/v1/chat/completions": Dialect.OPENAI_CHAT,
     "/v1/messages": Dialect.ANTHROPIC_MESSAGES,
+    COUNTING_PATH: Dialect.ANTHROPIC_MESSAGES,
     "/v1/responses": Dialect.OPENAI_RESPONSES,
     "/v1/embeddings": Dialect.OPENAI_EMBEDDINGS,
 }
@@ -61,6 +64,7 @@ class GatewayApplication:
     Args:
         pages: further routes (health, metrics, models, OpenAPI) by path; each takes GET and HEAD.
         forwarded: lower-case names of the caller's headers that are passed on to providers.
+        mounts: other services on this one's port, by the start of their paths; each answers whatever comes.
         trusted_proxies: as for `client_address`.
     """
 
@@ -74,6 +78,7 @@ class GatewayApplication:
         limits: GatewayLimits,
         cors: Cors,
         forwarded: frozenset[bytes],
+        mounts: Mapping[str, Mounted] | None = None,
         trusted_proxies: int = 0,
     ) -> None:
         self._pipeline = pipeline
@@ -83,6 +88,7 @@ class GatewayApplication:
         self._limits = limits
         self._cors = cors
         self._forwarded = forwarded
+        self._mounts = tuple((mounts or {}).items())
         self._trusted_proxies = trusted_proxies
         self._running = 0
         self._bodies = 0
@@ -93,8 +99,12 @@ class GatewayApplication:
         dialect = COMPLETION_PATHS.get(exchange.path)
         if dialect is not None and exchange.method == "POST":
             await self._completion(exchange, dialect, started)
-        else:
-            await self._page(exchange)
+            return
+        for start, mounted in self._mounts:
+            if exchange.path.startswith(start):
+                await mounted(exchange)
+                return
+        await self._page(exchange)
 
     async def authenticate(self, exchange: Exchange) -> Principal:
         """The caller of `exchange`, who may use models.
@@ -108,7 +118,8 @@ class GatewayApplication:
         principal = self._authenticator.peek(credential) if credential is not None else None
         if principal is None:
             address = client_address(exchange.client, exchange.headers, self._trusted_proxies)
-            principal = await self._authenticator.authenticate(authorization, x_api_key, address)
+            agent = exchange.header(b"user-agent")
+            principal = await self._authenticator.authenticate(authorization, x_api_key, address, agent)
         require(principal, Permission.ACCESS_MODELS)
         return principal
 
@@ -168,6 +179,8 @@ class GatewayApplication:
             forward=[header for header in headers if header[0] in self._forwarded],
             traceparent=_traceparent(exchange.header(b"traceparent")),
         )
+        if exchange.path == COUNTING_PATH:
+            return await self._pipeline.count_tokens(inbound)
         # From here on money may be held: the request is finished and settled even if the client leaves.
         exchange.when_gone(inbound.departure.leave)
         return await self._pipeline.run(inbound)

@@ -9,8 +9,8 @@ _PROTOCOLS: dict[str, tuple[str, str, list[str], dict[str, Any]]] = {
         ["model", "messages"],
         {
             "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-            "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
-            "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+            "max_completion_tokens": {"type": ["integer", "null"], "minimum": 0},
+            "max_tokens": {"type": ["integer", "null"], "minimum": 0},
             "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
         },
     ),
@@ -20,7 +20,7 @@ _PROTOCOLS: dict[str, tuple[str, str, list[str], dict[str, Any]]] = {
         ["model", "messages", "max_tokens"],
         {
             "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-            "max_tokens": {"type": "integer", "minimum": 1},
+            "max_tokens": {"type": "integer", "minimum": 0},
             "system": {"type": ["string", "array", "null"]},
         },
     ),
@@ -89,18 +89,19 @@ def document(version: str) -> dict[str, Any]:
     paths: dict[str, Any] = {
         path: {"post": _completion(*described)} for path, described in _PROTOCOLS.items()
     }
-    paths["/v1/models"] = {"get": _read("listModels", "Models that the caller may use")}
+    paths["/v1/messages/count_tokens"] = {"post": _counting()}
+    paths["/v1/models"] = {"get": _models()}
     paths["/v1/models/{model}"] = {
         "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
-        "get": _read("getModel", "One model by id or alias"),
+        "get": _read("getModel", "One model by id or alias", "401", "403", "404", "503"),
     }
-    for path, summary in {
-        "/healthz": "Alive",
-        "/readyz": "Every dependency answers",
-        "/metrics": "Prometheus metrics",
-        "/openapi.json": "This description",
+    for path, (summary, *refusals) in {
+        "/healthz": ("Alive",),
+        "/readyz": ("Every dependency answers", "503"),
+        "/metrics": ("Prometheus metrics", "401", "403"),
+        "/openapi.json": ("This description",),
     }.items():
-        operation = _read(path.strip("/").replace(".", "_"), summary)
+        operation = _read(path.strip("/").replace(".", "_"), summary, *refusals)
         operation["security"] = [{}, {"bearer": []}] if path == "/metrics" else []
         paths[path] = {"get": operation}
     return {
@@ -155,11 +156,45 @@ def _completion(
     }
 
 
-def _read(operation: str, summary: str) -> dict[str, Any]:
+def _counting() -> dict[str, Any]:
+    """Counting is a message that is not run: nothing is streamed, cached or paid."""
+    operation = _completion(
+        "countMessageTokens", "Tokens of a message's prompt", *_PROTOCOLS["/v1/messages"][2:]
+    )
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    schema["required"] = ["model", "messages"]
+    del schema["properties"]["stream"], schema["properties"]["max_tokens"]
+    count = {
+        "type": "object",
+        "required": ["input_tokens"],
+        "properties": {"input_tokens": {"type": "integer", "minimum": 0}},
+    }
+    operation["responses"]["200"]["description"] = "how many tokens the prompt has"
+    operation["responses"]["200"]["content"] = {"application/json": {"schema": count}}
+    return operation
+
+
+def _models() -> dict[str, Any]:
+    operation = _read("listModels", "Models that the caller may use", "400", "401", "403", "503")
+    operation["parameters"] = [
+        {"name": name, "in": "query", "description": f"{text}; for Anthropic's clients", "schema": schema}
+        for name, (text, schema) in {
+            "limit": ("the most per page", {"type": "integer", "minimum": 1, "maximum": 1_000}),
+            "after_id": ("the page after this model", {"type": "string"}),
+            "before_id": ("the page before this model", {"type": "string"}),
+        }.items()
+    ]
+    return operation
+
+
+def _read(operation: str, summary: str, *refusals: str) -> dict[str, Any]:
     return {
         "operationId": operation,
         "summary": summary,
-        "responses": {"200": {"description": summary}, "401": _refusal("unknown caller")},
+        "responses": {
+            "200": {"description": summary},
+            **{status: _refusal(_REFUSALS[status]) for status in refusals},
+        },
     }
 
 

@@ -12,7 +12,7 @@ import orjson
 from sluicegate.adapters.providers.scripted import anthropic_wire, embeddings, openai_wire
 from sluicegate.adapters.providers.scripted.directives import Directives, Failure, FaultKind
 from sluicegate.adapters.providers.scripted.production import Production
-from sluicegate.adapters.providers.scripted.prompt import Prompt, read_prompt
+from sluicegate.adapters.providers.scripted.prompt import Prompt, read_object, read_prompt
 from sluicegate.adapters.providers.scripted.script import Figures, Script, write_script
 from sluicegate.adapters.providers.scripted.steps import Step, gathered, staged, whole
 from sluicegate.completions.types import Headers
@@ -106,6 +106,19 @@ class ScriptedEngine:
             return self.refusal(dialect, 400, error.message, param=error.param)
         except orjson.JSONEncodeError:
             return self.refusal(dialect, 400, "a schema or a tool's input is nested too deep")
+
+    def count(self, raw: bytes) -> Performance:
+        """The answer to an Anthropic `count_tokens` request: what the prompt would be charged as."""
+        try:
+            # A request to count says no `max_tokens`, which a message must.
+            raw = orjson.dumps({"max_tokens": 1, **read_object(raw)})
+            words = read_prompt(Dialect.ANTHROPIC_MESSAGES, raw).words
+        except InvalidRequestError as error:
+            return self.refusal(Dialect.ANTHROPIC_MESSAGES, 400, error.message, param=error.param)
+        body = orjson.dumps({"input_tokens": words})
+        # Nothing is produced, so the totals are not to change.
+        steps = iter((Step(0.0, body, 0),))
+        return Performance(200, [JSON_TYPE], 0.0, len(body), steps, "", Figures(0, 0, 0, 0, 0), Production())
 
     def refusal(
         self,

@@ -59,6 +59,11 @@ class ScriptedProvider:
         performance.begun()
         return reply
 
+    async def count_tokens(self, call: UpstreamCall) -> "ScriptedReply":
+        """Count a request's tokens (`completions.types.TokenCounter`)."""
+        deadline = asyncio.get_running_loop().time() + call.total_s
+        return ScriptedReply(self._engine.count(call.body), call.idle_s, deadline)
+
     async def check(self) -> None:
         """Always healthy."""
 

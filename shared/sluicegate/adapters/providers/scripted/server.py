@@ -1,7 +1,8 @@
 """The scripted model as an HTTP upstream, to rehearse with a network in between.
 
-`POST /v1/chat/completions`, `/v1/messages`, `/v1/embeddings`; `GET /v1/models`, `/healthz`;
-`GET /produced` tells what was really produced and `DELETE /produced` sets it back to nothing.
+`POST /v1/chat/completions`, `/v1/messages`, `/v1/messages/count_tokens`, `/v1/embeddings`;
+`GET /v1/models`, `/healthz`; `GET /produced` tells what was really produced and `DELETE /produced`
+sets it back to nothing.
 
 An asyncio protocol of its own rather than an ASGI app, because the account has to be exact: a token
 counts when its bytes go to a transport that is open in that very moment, and a half-closed connection
@@ -34,9 +35,11 @@ _REASONS = {
     413: b"Content Too Large", 429: b"Too Many Requests", 500: b"Internal Server Error",
     502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout",
 }  # fmt: skip
+_COUNTING = b"/v1/messages/count_tokens"
 _DIALECTS = {
     b"/v1/chat/completions": Dialect.OPENAI_CHAT,
     b"/v1/messages": Dialect.ANTHROPIC_MESSAGES,
+    _COUNTING: Dialect.ANTHROPIC_MESSAGES,
     b"/v1/embeddings": Dialect.OPENAI_EMBEDDINGS,
 }
 
@@ -116,6 +119,8 @@ class ScriptedServer:
             return self.engine.refusal(dialect, 404, "no such path here")
         if request.method != b"POST":
             return self.engine.refusal(dialect, 405, "use POST")
+        if path == _COUNTING:
+            return self.engine.count(request.body)
         return self.engine.perform(dialect, request.body)
 
     @staticmethod
