@@ -221,6 +221,18 @@ class HoldSuite(StoreSuite):
         assert await self.amounts(store, seeded) == [(16, 16)] * 3 + [(18, 18)]
         assert [event["id"] for event in await events(client)] == ["r1"]
 
+    async def test_a_charge_that_meets_a_hold_after_all_is_made_once(
+        self, client: Any, store: RedisAdmissionStore, seeded: CounterSet
+    ) -> None:
+        """The hold came late, and then the answer was lost."""
+        assert await store.settle(seeded, "r1", "none", 5, 7, b'{"id":"r1"}') is Settled.UNHELD
+        await self.admit(store, seeded, "r1", DOLLAR)
+        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') is Settled.SETTLED
+        assert await store.settle(seeded, "r1", "none", 5, 7, b'{"id":"r1"}') is Settled.GONE
+        assert await store.charge(seeded, "r1", 5, 7, b'{"id":"r1"}') is Settled.GONE
+        assert await self.amounts(store, seeded) == [(5, 5)] * 3 + [(7, 7)]
+        assert len(await events(client)) == 1
+
     async def test_release_of_a_hold_that_never_was(
         self, store: RedisAdmissionStore, seeded: CounterSet
     ) -> None:

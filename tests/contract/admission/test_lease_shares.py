@@ -167,6 +167,8 @@ class ShareSuite(LeaseGround):
         """Its owner charged the use by its own name, not knowing whether it was detached; then it was."""
         await self.lent(store, seeded)
         assert await store.charge(seeded, "r1", 5, 5, b"") is Settled.CHARGED
+        assert await store.settle(seeded, "r2", "none", 0, 0, b"") is Settled.GONE
+        assert not await store.detach(seeded, "lease-1", "r2", Amounts(30_000_000, 30), NOW)
         assert not await store.detach(seeded, "lease-1", "r1", Amounts(30_000_000, 30), NOW)
         assert await self.tell(store, seeded, 1, (0, 0), last=True) is Booked.SETTLED
         assert await self.amounts(store, seeded) == [(5, 5)] * 4

@@ -18,9 +18,18 @@ _STREAMS = Mix(
     extras=0, delay_ms=(6.0, 12.0),
 )  # fmt: skip
 
+# Short answers from few instances: so many of a kind at once that most are admitted from leases.
+_QUICK = Mix(
+    plain=80, stream=8, leave=4, leave_whole=2, retry=2, fallback=2, cut=1, error=1, stall=0, garbage=0,
+    extras=0, delay_ms=(0.0, 0.5),
+)  # fmt: skip
+_BUSY = replace(_FULL, gateways=2, mix=_QUICK)
+
 TRIALS: dict[str, tuple[Plan, Fault | None]] = {
     "load": (_FULL, None),
     "kills": (replace(_FULL, kill_every_s=2, seed=3), None),
+    "busy": (_BUSY, None),
+    "busy kills": (replace(_BUSY, kill_every_s=2, seed=3), None),
     "slices": (replace(_FULL, slice_tokens=128, mix=_STREAMS, alpha=60, beta=36), None),
     "embedded": (replace(_FULL, redis="embedded", gateways=2, alpha=40, beta=24), None),
     "silent": (_FULL, silence(4, 3)),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluicegate.adapters.redis.client import RedisClient
+from sluicegate.cli.operator import operator
 from sluicegate.identity.administration import KeyRequest
 from sluicegate.wiring.local import open_local
 
@@ -97,7 +98,7 @@ class Estate:
                     request = KeyRequest(
                         tenant=TENANT, workspace=workspace, user=f"user-{number}", name=f"exactness {number}"
                     )
-                    made = await local.keys.create(request)
+                    made = await local.keys.create(request, by=operator())
                     keys.append(Key(made.key.id, made.text, workspace))
         return keys
 

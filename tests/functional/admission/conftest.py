@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ class Line:
         self._client = client
         self.cut = False
         self.calls: Counter[str] = Counter()
+        self.trouble: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]] | None = None
 
     async def execute(self, *args: Any) -> Any:
         if self.cut:
@@ -91,7 +92,10 @@ class Line:
     async def script(self, script: Script, keys: Any, args: Any) -> Any:
         if self.cut:
             raise RedisUnavailable("the line is cut")
-        self.calls[script.name.removeprefix("admission_")] += 1
+        name = script.name.removeprefix("admission_")
+        self.calls[name] += 1
+        if self.trouble is not None:
+            return await self.trouble(name, lambda: self._client.script(script, keys, args))
         return await self._client.script(script, keys, args)
 
 

@@ -46,6 +46,8 @@ elseif not record then
   elseif mode == (call('HGET', counters, 'generation') or '') then
     return {'gone'}
   elseif nano == 0 and event == '' then
+    -- A share may only now become a hold of this name (admission_detach.lua), and must not any more.
+    if mode == 'none' then call('HSET', KEYS[5], id, format('C %.0f', clock())) end
     return {'gone'}
   else
     return {'unheld'}
@@ -120,7 +122,7 @@ if mode == 'reap' then
   call('HSET', KEYS[5], id, format('R %.0f\n', clock()) .. record)
 elseif past then
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
-elseif mode == 'none' or mode == 'charge' and open == 0 then
+elseif mode == 'none' or mode == 'charge' then
   -- Whoever cannot tell a life settles with 'none'; asked again, it would charge.
   call('HSET', KEYS[5], id, format('C %.0f', clock()))
 end
