@@ -1,5 +1,7 @@
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -154,3 +156,23 @@ async def test_a_new_file_that_another_process_is_just_setting_up_is_waited_for(
         connection.close()
     assert await reading == 0
     await database.close()
+
+
+async def test_what_is_written_after_another_process_came_and_went_is_there_for_the_next(database, path):
+    """Whoever closes last removes the write-ahead log; the locks of both lanes must say that we are there."""
+    await database.write(insert)
+    assert await database.read(count) == 1
+    look = (
+        f"import sqlite3; c = sqlite3.connect({str(path)!r}); "
+        "print(c.execute('SELECT COUNT(*) FROM budget_overrides').fetchone()[0]); c.close()"
+    )
+    for expected in (1, 2, 3):
+        seen = subprocess.run(  # noqa: ASYNC221 - the loop has nothing else to do
+            [sys.executable, "-c", look], capture_output=True, text=True, check=True
+        )
+        assert int(seen.stdout) == expected
+        await database.write(
+            lambda connection, n=expected: connection.execute(
+                "INSERT INTO budget_overrides VALUES ('t', 's', ?, 'day', 1)", (f"n{n}",)
+            )
+        )
