@@ -26,7 +26,17 @@ print(json.dumps({"seen": seen, "modules": sorted(sys.modules)}))
 """
 
 # Large, and needed by some commands or settings only.
-NOT_AT_START = ("google.auth", "httpx", "lupa", "opentelemetry", "pulumi", "redis", "starlette", "uvicorn")
+NOT_AT_START = (
+    "google.auth",
+    "httpx",
+    "lupa",
+    "opentelemetry",
+    "pulumi",
+    "pyarrow",
+    "redis",
+    "starlette",
+    "uvicorn",
+)
 
 
 def start(module, root):

@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sluicegate.cli.audit_arguments import add_audit
+
 _GROUPS = (
-    "model", "provider", "workspace", "user", "key", "agent", "mission", "task", "tool", "cache", "outcome",
-    "day", "hour",
+    "model", "provider", "version", "requested_model", "workspace", "user", "key", "agent", "mission", "task",
+    "tool", "cache", "outcome", "hour", "day", "month",
 )  # fmt: skip
+_PERIODS = ("hour", "day", "month")
 _PLANS = ("free", "pro", "studio", "enterprise")
 
 
@@ -29,10 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
     _budget(_group(commands, "budget", "see budgets and set them at run time"))
     _spend(commands)
     _ledger(_group(commands, "ledger", "keep the ledger"))
+    _events(_group(commands, "events", "see events, and those that could not be applied"))
+    add_audit(_group(commands, "audit", "read, export and verify the transparency log"), _command, _tenant)
     _cache(_group(commands, "cache", "make stored answers void"))
     _policy(_group(commands, "policy", "check the policy files"))
     _token(_group(commands, "token", "issue tokens with the local key, for trying things out"))
     _route(_group(commands, "route", "explain which model would answer"))
+    _doctor(commands)
     return parser
 
 
@@ -46,6 +52,16 @@ def _dev(commands: Any) -> None:
         choices=("auto", "server", "embedded"),
         help="where REDIS_URL is not set: a private redis-server if installed (auto), or the embedded one",
     )
+
+
+def _doctor(commands: Any) -> None:
+    doctor = _command(
+        commands,
+        "doctor",
+        "doctor:examine",
+        "say what is reachable, permitted, fresh and expired, and the remedy",
+    )
+    doctor.add_argument("--offline", action="store_true", help="ask nothing beyond this machine and Redis")
 
 
 def _group(commands: Any, name: str, help_text: str) -> Any:
@@ -116,10 +132,54 @@ def _budget(commands: Any) -> None:
 def _spend(commands: Any) -> None:
     spend = _command(commands, "spend", "spend:show", "show where the money went")
     _tenant(spend)
-    spend.add_argument("--by", default="model", choices=_GROUPS, help="default: model")
+    spend.add_argument(
+        "--by",
+        default=["model"],
+        type=_groups,
+        metavar="NAME[,NAME]",
+        help=f"default: model; {', '.join(_GROUPS)}",
+    )
+    spend.add_argument("--per", choices=_PERIODS, help="one sum for each of these, too")
+    spend.add_argument(
+        "--where", action="append", default=[], metavar="NAME=VALUE", help="only these; may be repeated"
+    )
+    spend.add_argument("--limit", type=int, default=1_000, metavar="N", help="lines at most (default: 1000)")
+    spend.add_argument(
+        "--distribution", action="store_true", help="which models answered, per hour (or as --per says)"
+    )
     when = "a date (2026-11-20), a time (2026-11-20T14:00Z), or how long ago (36h, 7d)"
     spend.add_argument("--since", metavar="WHEN", help=f"{when}; default: this month's first day, UTC")
     spend.add_argument("--until", metavar="WHEN", help=f"{when}; default: now")
+
+
+def _groups(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in _GROUPS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"invalid choice: {unknown[0]!r} (choose from {', '.join(_GROUPS)})")
+    return names
+
+
+def _events(commands: Any) -> None:
+    dead = commands.add_parser("dead", help="events that could not be applied", description="Dead letters.")
+    letters = dead.add_subparsers(required=True, metavar="COMMAND")
+    listing = _command(letters, "list", "events:list_dead", "list dead letters, oldest first")
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+    showing = _command(letters, "show", "events:show_dead", "show one whole, with its event")
+    showing.add_argument("id", metavar="ID")
+    replaying = _command(letters, "replay", "events:replay_dead", "deliver dead letters again")
+    dropping = _command(letters, "drop", "events:drop_dead", "forget dead letters")
+    for command in (replaying, dropping):
+        command.add_argument("ids", nargs="*", metavar="ID")
+        command.add_argument("--all", action="store_true", help="all of them")
+    for command in (listing, replaying, dropping):
+        command.add_argument("--group", metavar="NAME", help="only of this consumer group")
+    tailing = _command(commands, "tail", "events:tail", "show events as they come, until interrupted")
+    tailing.add_argument("--type", metavar="TYPE", help="only of this type")
+    tailing.add_argument("--count", type=int, metavar="N", help="end after so many")
+    for command in (listing, showing, replaying, dropping, tailing):
+        command.add_argument("--tenant", metavar="NAME", help="only of this tenant")
+    _command(commands, "groups", "events:groups", "show how far each consumer group is")
 
 
 def _cache(commands: Any) -> None:

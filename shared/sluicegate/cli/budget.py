@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from sluicegate.admission.counters import Counter, compile_counters
 from sluicegate.admission.errors import StoreUnavailable
+from sluicegate.admission.override_administration import OverrideAdministration
 from sluicegate.admission.overrides import BudgetOverride
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy, Scope
 from sluicegate.admission.types import Subject
 from sluicegate.cli.context import Local, run
+from sluicegate.cli.operator import operator
 from sluicegate.cli.output import say, say_json, say_table, timestamp, warn
 from sluicegate.kernel.errors import DependencyUnavailableError, InvalidRequestError
 from sluicegate.kernel.money import nano_from_usd, usd
@@ -64,7 +66,8 @@ def set_limit(args: Namespace) -> None:
     override = _override(args.budget, args.period, args.limit)
 
     async def work(local: Local) -> None:
-        await local.overrides.set_override(args.tenant, override)
+        setting = OverrideAdministration(local.overrides, local.clock, local.bus.publisher)
+        await setting.set(args.tenant, override, by=operator())
         announced = await _announce(local, args.tenant)
         limit = None if override.limit_nano is None else usd(override.limit_nano)
         if args.json:

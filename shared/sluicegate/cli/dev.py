@@ -12,6 +12,7 @@ from types import ModuleType
 
 from sluicegate import settings
 from sluicegate.cli.kept_process import KeptProcess
+from sluicegate.cli.operator import operator
 from sluicegate.cli.output import say
 from sluicegate.identity.administration import KeyRequest
 from sluicegate.identity.api_keys import parse_key
@@ -24,6 +25,8 @@ from sluicegate.wiring.places import DEFAULT_DATA, ENVIRONMENT_NAME
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 KEY_NAME = "made by the local server"
+# Whoever tries this out may see everything there is.
+KEY_ROLES = ("ai_service", "auditor", "log_verifier")
 
 
 def run(args: Namespace) -> int:
@@ -121,8 +124,10 @@ async def _key(data: Path) -> str:
             found = await local.key_store.find_by_prefix(parsed.prefix)
             if found is not None and found.revoked_at is None:
                 return kept
-        request = KeyRequest(tenant="default", workspace="default", user="developer", name=KEY_NAME)
-        return (await local.keys.create(request)).text
+        request = KeyRequest(
+            tenant="default", workspace="default", user="developer", name=KEY_NAME, roles=KEY_ROLES
+        )
+        return (await local.keys.create(request, by=operator())).text
 
 
 def _write(path: Path, variables: Mapping[str, str]) -> None:

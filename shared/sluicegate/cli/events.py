@@ -4,19 +4,25 @@ import contextlib
 import json
 import os
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sluicegate.cli.context import Local, run
+from sluicegate.cli.operator import SOURCE, operator
 from sluicegate.cli.output import say, say_json, say_table, timestamp, warn
 from sluicegate.events.ports import DeadLetter
-from sluicegate.kernel.errors import InvalidRequestError
+from sluicegate.kernel.errors import DependencyUnavailableError, InvalidRequestError, SluicegateError
 from sluicegate.kernel.event_decoding import decode_event
 from sluicegate.kernel.events import Event, UnusableEventError
-from sluicegate.wiring.events import Bus, open_bus
+from sluicegate.kernel.governed import DATA_CHANGED, governed_action
+from sluicegate.kernel.tenancy import NAME
+from sluicegate.wiring.events import Bus
 
 _TAIL_LIVES_S = 60.0
 _AT_ONCE = 100
+_LETTERS_TOLD = 200
+"""Letters named in one entry of the log: their digests stay far below what it takes of a payload."""
 
 
 def list_dead(args: Namespace) -> None:
@@ -63,8 +69,10 @@ def show_dead(args: Namespace) -> None:
 def replay_dead(args: Namespace) -> None:
     """Deliver dead letters again."""
 
-    async def work(_local: Local, bus: Bus) -> None:
-        count = await bus.dead_letters.replay(await _chosen(args, bus), args.tenant)
+    async def work(local: Local, bus: Bus) -> None:
+        letters = await _chosen(args, bus)
+        await _tell(local, bus, letters, "dead_letters.replayed")
+        count = await bus.dead_letters.replay([each.id for each in letters], args.tenant)
         _say_count(args, "replayed", count)
 
     _run(args, work)
@@ -73,8 +81,10 @@ def replay_dead(args: Namespace) -> None:
 def drop_dead(args: Namespace) -> None:
     """Forget dead letters."""
 
-    async def work(_local: Local, bus: Bus) -> None:
-        count = await bus.dead_letters.drop(await _chosen(args, bus), args.tenant)
+    async def work(local: Local, bus: Bus) -> None:
+        letters = await _chosen(args, bus)
+        await _tell(local, bus, letters, "dead_letters.dropped")
+        count = await bus.dead_letters.drop([each.id for each in letters], args.tenant)
         _say_count(args, "dropped", count)
 
     _run(args, work)
@@ -136,18 +146,56 @@ def tail(args: Namespace) -> None:
 
 def _run(args: Namespace, work: Callable[[Local, Bus], Awaitable[None]]) -> None:
     async def opened(local: Local) -> None:
-        async with open_bus(local.data, local.clock) as bus:
-            await work(local, bus)
+        await work(local, local.bus)
 
     run(args.data, opened)
 
 
-async def _chosen(args: Namespace, bus: Bus) -> list[str]:
+async def _tell(local: Local, bus: Bus, letters: Sequence[DeadLetter], kind: str) -> None:
+    """Tell the log what is about to be done with `letters`: to each tenant of its own.
+
+    Raises:
+        DependencyUnavailableError: it cannot be told, so it must not be done.
+    """
+    own = local.own_tenant
+    whose: dict[str, list[DeadLetter]] = {}
+    for each in letters:
+        # What has no proper tenant may be the very reason that it is dead.
+        whose.setdefault(each.tenant if NAME.fullmatch(each.tenant) else own, []).append(each)
+    user, now = operator().user, local.clock.now()
+    actions = [
+        governed_action(
+            tenant,
+            DATA_CHANGED,
+            source=SOURCE,
+            at=now,
+            user=user,
+            payload={
+                "kind": kind,
+                "count": len(part),
+                "letters": [
+                    {"letter": each.id, "scope": each.group, "digest": sha256(each.body).hexdigest()}
+                    for each in part
+                ],
+            },
+        )
+        for tenant, theirs in whose.items()
+        for part in (theirs[at : at + _LETTERS_TOLD] for at in range(0, len(theirs), _LETTERS_TOLD))
+    ]
+    try:
+        await bus.publisher.publish(actions)
+    except SluicegateError as error:
+        raise DependencyUnavailableError(
+            f"nothing was done, for the transparency log cannot be told of it: {error.message}"
+        ) from error
+
+
+async def _chosen(args: Namespace, bus: Bus) -> list[DeadLetter]:
     if bool(args.ids) == args.all:
         raise InvalidRequestError("name the dead letters by their ids, or give --all")
     if args.ids:
-        return list(args.ids)
-    return [letter.id async for letter in bus.dead_letters.all(args.tenant, args.group)]
+        return [await bus.dead_letters.show(each, args.tenant) for each in dict.fromkeys(args.ids)]
+    return [letter async for letter in bus.dead_letters.all(args.tenant, args.group)]
 
 
 def _say_count(args: Namespace, what: str, count: int) -> None:

@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from sluicegate.cli.context import Local, run
+from sluicegate.cli.operator import operator
 from sluicegate.cli.output import say, say_json, say_table, seconds, timestamp, warn
 from sluicegate.identity.administration import IssuedKey, KeyRequest
 from sluicegate.identity.api_keys import ApiKey
@@ -25,7 +26,7 @@ def create(args: Namespace) -> None:
     )
 
     async def work(local: Local) -> None:
-        _show_issued(args, local, await local.keys.create(request))
+        _show_issued(args, local, await local.keys.create(request, by=operator()))
 
     run(args.data, work)
 
@@ -50,7 +51,7 @@ def rotate(args: Namespace) -> None:
     overlap = None if args.overlap is None else seconds(args.overlap, "--overlap")
 
     async def work(local: Local) -> None:
-        issued = await local.keys.rotate(args.tenant, args.key, overlap)
+        issued = await local.keys.rotate(args.tenant, args.key, overlap, by=operator())
         _show_issued(args, local, issued)
         if not issued.announced:
             _warn_unannounced(local)
@@ -62,7 +63,7 @@ def revoke(args: Namespace) -> None:
     """End a key now."""
 
     async def work(local: Local) -> None:
-        revocation = await local.keys.revoke(args.tenant, args.key, args.reason)
+        revocation = await local.keys.revoke(args.tenant, args.key, args.reason, by=operator())
         if args.json:
             say_json({**_as_json(local, revocation.key), "announced": revocation.announced})
         else:

@@ -30,7 +30,7 @@ def say_json(value: Any) -> None:
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
     """Write aligned columns; those named in `right` are figures. None shows as `-`."""
-    cells = [["-" if cell is None else _printable(str(cell)) for cell in row] for row in rows]
+    cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     for line in (list(headings), *cells):
         parts = [
@@ -74,6 +74,6 @@ def moment(text: str, what: str) -> float:
         ) from None
 
 
-def _printable(text: str) -> str:
-    """Names come from callers: none may move the cursor or hide a line."""
+def printable(text: str) -> str:
+    """`text` as it may be shown. Names come from callers: none may move the cursor or hide a line."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()

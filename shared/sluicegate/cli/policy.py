@@ -47,6 +47,9 @@ CHECKS: Mapping[str, Check] = {
     "routing": _typed("routing.policy:RoutingPolicy"),
     "caching": _typed("caching.policy:CachingPolicy"),
     "completions": _typed("completions.pipeline.policy:CompletionsPolicy"),
+    "events": _typed("events.policy:DeliveryPolicy"),
+    "audit": _typed("audit.policy:AuditPolicy"),
+    "alerts": _typed("reliability.policy:AlertPolicy"),
 }
 """How each policy file is read. A file without an entry is an error: nothing would heed it."""
 
@@ -69,6 +72,13 @@ def check(args: Namespace) -> int:
             )
         say(f"policy version {policies.version()}" if not wrong else f"{len(wrong)} wrong")
     return 2 if wrong else 0
+
+
+def wrong_policies() -> list[str]:
+    """What is wrong with the policy files in force, by file."""
+    policies = PolicySet(settings.load(settings.Settings).sluicegate_policy_dir)
+    problems = [_result(policies, path)[1] for path in policies.files()]
+    return [problem for problem in problems if problem is not None]
 
 
 def _result(policies: PolicySet, path: Path) -> tuple[Path, str | None]:

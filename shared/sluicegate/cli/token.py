@@ -1,10 +1,12 @@
 """`sluicegate token issue|jwks`: tokens signed with the local key, which the local server trusts."""
 
 from argparse import Namespace
+from dataclasses import replace
 
 from sluicegate.cli.context import Local, run
+from sluicegate.cli.operator import operator
 from sluicegate.cli.output import say, say_json, seconds, timestamp
-from sluicegate.identity.issuing import TokenIssuer, load_or_create_key
+from sluicegate.identity.issuing import TokenIssuer, TokenIssuing, TokenRequest, load_or_create_key
 from sluicegate.wiring.places import TOKEN_KEY_NAME
 
 
@@ -12,21 +14,26 @@ def issue(args: Namespace) -> None:
     """Issue a token."""
     life_s = None if args.expires is None else seconds(args.expires, "--expires")
 
+    request = TokenRequest(
+        tenant=args.tenant,
+        workspace=args.workspace,
+        user=args.user,
+        roles=None if args.role is None else tuple(args.role),
+        life_s=life_s,
+        plan=args.plan,
+        timezone=args.timezone,
+    )
+
     async def work(local: Local) -> None:
-        token = _issuer(local).issue(
-            tenant=args.tenant,
-            workspace=args.workspace,
-            user=args.user,
-            roles=args.role or local.identity.keys.default_roles,
-            life_s=life_s,
-            plan=args.plan,
-            timezone=args.timezone,
-        )
+        asked = request
+        if asked.roles is None:
+            asked = replace(asked, roles=local.identity.keys.default_roles)
+        issuing = TokenIssuing(_issuer(local), local.clock, local.bus.publisher)
+        token = await issuing.issue(asked, by=operator())
         if args.json:
-            ends = local.clock.now() + (life_s or local.identity.tokens.max_life_s)
-            say_json({"token": token, "expires_at": timestamp(ends)})
+            say_json({"token": token.text, "expires_at": timestamp(token.expires_at)})
         else:
-            say(token)
+            say(token.text)
 
     run(args.data, work)
 

@@ -7,6 +7,9 @@ import stat
 import pytest
 from audit_rig.memory import Disk, MemoryBlobs, MemoryIndex, MemoryKeys
 
+from sluicegate.adapters.gcp.firestore.audit_index import PROGRESS, FirestoreEntryIndex
+from sluicegate.adapters.gcp.firestore.data_keys import FirestoreDataKeys
+from sluicegate.adapters.gcp.firestore.documents import Put
 from sluicegate.adapters.local.audit_index import SqliteEntryIndex
 from sluicegate.adapters.local.data_keys import SqliteDataKeys
 from sluicegate.adapters.local.log_files import LogFiles
@@ -296,6 +299,32 @@ class TestSqliteEntryIndex(EntryIndexSuite):
             assert not any("SCAN e" in plan or "TEMP B-TREE" in plan for plan in plans), plans
 
 
+class TestFirestoreEntryIndex(EntryIndexSuite):
+    """Over the wire, against a server that answers only what an index of `ledger/indexes.py` finds."""
+
+    @pytest.fixture
+    async def index(self, firestore):
+        return FirestoreEntryIndex(firestore)
+
+    async def test_what_is_left_of_an_emptied_index_does_not_stand_in_the_way(self, index, firestore):
+        await index.add(0, ROWS[:30], ())
+        await index._commit([Put(PROGRESS, {"size": 0})])  # killed right after this, emptying deletes nothing
+        await index.add(0, ROWS, ())
+        assert await index.size() == len(ROWS)
+        assert await index.known([r.id for r in ROWS]) == (60, {r.id for r in ROWS})
+
+    async def test_two_who_add_the_same_at_once_add_it_once(self, index, other_firestore):
+        other = FirestoreEntryIndex(other_firestore)
+        many = [row(number, tenant=f"t{number % 3}") for number in range(700)]
+        packs = [PackRow("t0", "2026-01-01", 0, 1)]
+        await asyncio.gather(*(each.add(0, many, packs) for each in (index, other, index, other)))
+        assert await index.size() == 700
+        found = [
+            await index.find(f"t{n}", EntryFilter(), 700, after=None, newest_first=False) for n in range(3)
+        ]
+        assert sorted(each.index for part in found for each in part) == list(range(700))
+
+
 async def _plans(index, wanted):
     """How SQLite would find what a list asks for."""
     real, found = index._database, []
@@ -396,6 +425,12 @@ class TestSqliteDataKeys(DataKeyStoreSuite):
         await keys.destroy_tenant_key("acme", 1)
         assert not traces(tmp_path, secret)
         assert not traces(tmp_path, key(5).wrapped)
+
+
+class TestFirestoreDataKeys(DataKeyStoreSuite):
+    @pytest.fixture
+    async def keys(self, firestore):
+        return FirestoreDataKeys(firestore)
 
 
 def traces(folder, secret):

@@ -1,11 +1,12 @@
 """Whatever is changed in a log or an export, verification notices.
 
-AUDIT_MUTATIONS=10000:2000 makes it a log of 10 000 entries and 2 000 changed bytes (see scripts/audit-mutations).
+AUDIT_MUTATIONS=10000:2000 makes it a log of 10 000 entries and 2 000 changed bytes: scripts/audit-mutations.
 """
 
 import os
 import random
 import struct
+from typing import ClassVar
 
 import pytest
 from verification_rig.files import a_log, export_report, log_report, problems
@@ -22,7 +23,7 @@ KINDS = ("tile/0/", "tile/1/", "tile/entries/", "checkpoints/", "sealed/", "chec
 class RememberingCheck(LeafCheck):
     """Checks each leaf once: whether its bytes are good does not change between two looks at them."""
 
-    known = {}
+    known: ClassVar = {}
 
     def check(self, leaf):
         if leaf not in self.known:
@@ -150,7 +151,7 @@ def test_a_file_that_is_missing_or_cut_or_another_s_is_noticed(files):
         )
         assert not log_report({**files, name: files[twin]}).holds, name
         left = {each: content for each, content in files.items() if each != name}
-        # What a later file has all of may be tidied up, and old checkpoints and the state are for the log itself.
+        # What a later file has all of may be tidied up; old checkpoints and the state are for the log itself.
         if name not in partial - latest and not name.startswith("checkpoints/") and name != "state":
             assert not log_report(left).holds, name
 
@@ -158,7 +159,8 @@ def test_a_file_that_is_missing_or_cut_or_another_s_is_noticed(files):
 def test_what_does_not_belong_to_a_log_is_noticed(files):
     size = log_report(files).size
     for name in (
-        "note.txt", "tile/0/999", "tile/9/000.p/1", "tile/00/000", f"checkpoints/{size + 1}", "checkpoints/00",
+        "note.txt", "tile/0/999", "tile/9/000.p/1", "tile/00/000", f"checkpoints/{size + 1}",
+        "checkpoints/00",
         "sealed/acme/2026-01-01/99999999-1", "sealed/acme/x", "staging/1-x",
     ):  # fmt: skip
         assert not log_report({**files, name: b"x"}).holds, name

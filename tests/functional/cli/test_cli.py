@@ -56,6 +56,10 @@ def test_what_was_made_is_found_by_its_secret_only(cli):
         (("budget", "set", "workspace/growth", "day", "-5"), 2, "between 0 and"),
         (("budget", "set", "workspace/growth", "year", "5"), 2, "invalid choice"),
         (("spend", "--since", "2026-02-01", "--until", "2026-01-01"), 2, "--until must be after"),
+        (("spend", "--where", "colour=red"), 2, "not NAME=VALUE"),
+        (("spend", "--by", "hour,day"), 2, "one of hour, day and month"),
+        (("events", "dead", "show", "7"), 2, "no dead letter '7'"),
+        (("events", "dead", "drop"), 2, "give --all"),
         (("token", "issue", "--expires", "2h"), 2, "up to 3600 seconds"),
     ],
 )
@@ -126,6 +130,19 @@ def test_spending_is_summed_to_the_nano_dollar(cli):
     text = cli.run("spend", "--since", "1d", "--by", "workspace")
     assert "total 1.500000001 USD" in text.stdout
     assert cli.json("spend", "--since", "1d", "--tenant", "nobody")["groups"] == []
+    crossed = cli.json(
+        "spend", "--since", "1d", "--by", "task,model", "--per", "month", "--where", "model=large"
+    )
+    [line] = crossed["groups"]
+    assert (line["task"], line["model"], line["requests"], crossed["total"]["cost_usd"]) == (
+        None,
+        "large",
+        1,
+        "1.5",
+    )
+    shares = cli.json("spend", "--since", "1d", "--distribution")["models"]
+    assert {(each["model"], each["share_of_requests"]) for each in shares} == {("large", 0.5), ("small", 0.5)}
+    assert sum(each["share_of_cost"] for each in shares) == pytest.approx(1)
 
 
 def test_policy_check_accepts_the_shipped_set_and_points_at_a_mistake(cli, tmp_path):

@@ -1,4 +1,4 @@
-"""A log's folder, as whoever verifies it reads it: straight from the files, on as many processes as they like."""
+"""A log's folder, as whoever verifies it reads it: straight from the files, by any number of processes."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""An export as one zip archive, written as it comes: nothing is kept but what the reader has not taken yet."""
+"""An export as one zip archive, written as it comes: nothing is kept but what nobody has taken yet."""
 
 import io
 from collections.abc import AsyncGenerator, AsyncIterator

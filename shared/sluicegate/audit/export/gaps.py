@@ -2,8 +2,8 @@
 
 Exported leaves in order of index, and for each gap between two of them (before the first, after the last) the
 roots of the complete subtrees that the gap is made of: together they are the whole tree, so its root can be
-computed from them. A proof of inclusion (RFC 6962, section 2.1.1) is the same for one leaf. It costs no hash where
-all is exported, and at most twice the tree's height for each gap.
+computed from them. A proof of inclusion (RFC 6962, section 2.1.1) is the same for one leaf. It costs no hash
+where all is exported, and at most twice the tree's height for each gap.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sluicegate.audit.spans import Span
 
 
 def subtrees(start: int, end: int) -> Iterator[Span]:
-    """The complete subtrees that leaves `[start, end)` are made of, from left to right, each as large as can be."""
+    """The complete subtrees that leaves `[start, end)` are made of, from left to right."""
     while start < end:
         most = 1 << (end - start).bit_length() - 1
         length = min(most, start & -start) if start else most

@@ -99,7 +99,9 @@ async def sign_manifest(manifest: bytes, origin: str, name: str, signer: Signer)
 
     Args:
         manifest: its bytes.
+        origin: the log's name.
         name: the name of the key that signs exports.
+        signer: that key.
 
     Raises:
         SigningError: as `sign_text`.

@@ -7,11 +7,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluicegate.audit.canonical_json import decode_canonical, encode
 from sluicegate.audit.entry import milliseconds_of, timestamp
 from sluicegate.audit.errors import EncodingError
 from sluicegate.audit.export.formats import FaultyRowsError, Format
-from sluicegate.audit.export.row import COLUMNS, Row
+from sluicegate.audit.export.row import COLUMNS, Row, payload_text, read_payload
 
 ROWS_PER_GROUP = 10_000
 
@@ -77,7 +76,7 @@ def _cell(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name == "payload":
-        return encode(value).decode()
+        return payload_text(value).decode()
     return milliseconds_of(value) if name == "timestamp" else value
 
 
@@ -101,7 +100,7 @@ def _values(name: str, column: Any) -> list[Any]:
         return [None if value is None else timestamp(value) for value in column.cast(pa.int64()).to_pylist()]
     values: list[Any] = column.to_pylist()
     if name == "payload":
-        return [None if value is None else decode_canonical(value.encode()) for value in values]
+        return [None if value is None else read_payload(value.encode()) for value in values]
     return values
 
 

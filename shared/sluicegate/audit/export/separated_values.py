@@ -10,10 +10,9 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from sluicegate.audit.canonical_json import decode_canonical, encode
 from sluicegate.audit.errors import EncodingError
 from sluicegate.audit.export.formats import FaultyRowsError, Format
-from sluicegate.audit.export.row import COLUMNS, Row
+from sluicegate.audit.export.row import COLUMNS, Row, payload_text, read_payload
 
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _MAX_CELL = 4 << 20
@@ -39,7 +38,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> bytes:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    text = encode(value).decode() if name == "payload" else str(value)
+    text = payload_text(value).decode() if name == "payload" else str(value)
     return f"'{text}" if not text or text.startswith(_RISKY) else text
 
 
@@ -67,8 +66,10 @@ def _value(name: str, cell: str) -> Any:
     if _cell("", text) != cell:
         raise ValueError(name)
     if name == "index":
+        if str(int(text)) != text:
+            raise ValueError(name)
         return int(text)
-    return decode_canonical(text.encode()) if name == "payload" else text
+    return read_payload(text.encode()) if name == "payload" else text
 
 
 FORMAT = Format("csv", "rows.csv", "text/csv; charset=utf-8", _Writer, _read)

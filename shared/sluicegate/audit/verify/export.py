@@ -70,7 +70,7 @@ class _ExportVerification:
     def __init__(self, question: ExportQuestion, target: str, progress: Progress | None) -> None:
         self._question = question
         self._source = question.source
-        self._progress = progress or (lambda done, total: None)
+        self._progress = progress or (lambda _done, _total: None)
         self._report = Report(target, "export", key=question.key.key)
         self._findings = self._report.findings
         self._names = set(self._source.names())

@@ -77,7 +77,7 @@ class _LogVerification:
     def __init__(self, question: LogQuestion, target: str, progress: Progress | None) -> None:
         self._question = question
         self._source = question.source
-        self._progress = progress or (lambda done, total: None)
+        self._progress = progress or (lambda _done, _total: None)
         self._report = Report(target, "log", key=question.key.key)
         self._findings = self._report.findings
         self._checkpoints = Checkpoints(self._source, question.key, question.witnesses, self._findings)
@@ -164,7 +164,8 @@ class _LogVerification:
     def _segments(self, keys: SegmentKeys) -> Iterator[Segment]:
         listing, bundles = self._listing, -(-self._size // TILE_WIDTH)
         claimed = sorted({*self._checkpoints.claims, self._size})
-        firsts = [pack.first for pack in listing.packs]
+        packs = [] if self._question.hashes_only else listing.packs
+        firsts = [pack.first for pack in packs]
         for first in range(0, bundles, SEGMENT_BUNDLES):
             end = min(first + SEGMENT_BUNDLES, bundles)
             below, above = first * TILE_WIDTH, min(end * TILE_WIDTH, self._size)
@@ -179,7 +180,7 @@ class _LogVerification:
                 ),
                 sizes=tuple(_range(claimed, below, above)),
                 checkpoints=tuple(_range(listing.checkpoints, below, above)),
-                packs=tuple(listing.packs[bisect_left(firsts, below) : bisect_left(firsts, above)]),
+                packs=tuple(packs[bisect_left(firsts, below) : bisect_left(firsts, above)]),
                 keys=keys,
                 entries=not self._question.hashes_only,
             )
@@ -204,13 +205,12 @@ class _LogVerification:
         for size, claims in result.claims.items():
             for name, root in claims:
                 self._checkpoints.claim(name, size, root)
-        sizes = iter(sorted(result.parts))
-        size = next(sizes, None)
+        sizes = deque(sorted(result.parts))
         for number, root in enumerate(result.hashes, segment.first):
-            while size is not None and size <= (number + 1) * TILE_WIDTH:
+            while sizes and sizes[0] <= (number + 1) * TILE_WIDTH:
+                size = sizes.popleft()
                 self._checkpoints.compare(size, tree.root_with(result.parts[size]))
                 self._checkpoints.claims.pop(size, None)
-                size = next(sizes, None)
             tree.append(root)
         self._ids.add(result.ids)
         self._sealed.take(result)
@@ -224,8 +224,6 @@ class _LogVerification:
         for index, earlier in self._ids.twice():
             self._findings.add("tile/entries", f"has the same id as entry {earlier}", index)
         reach = max(self._size, pending.reach(), self._now())
-        self._sealed.finish(self._size, listed=self._listed and not self._question.hashes_only)
-        self._counts["expired parts"] = self._sealed.expired
         if self._listing.reach[0] > reach:
             self._findings.add(self._listing.reach[1], f"lies beyond the log's {self._size} entries")
         beyond = [size for size in self._listing.checkpoints if size > self._size]
@@ -238,6 +236,8 @@ class _LogVerification:
             if size > reach and size not in beyond:
                 for name, _ in claims:
                     self._findings.add(name, f"speaks of {size} entries, and the log has {self._size} only")
+        self._sealed.finish(self._size, listed=self._listed and not self._question.hashes_only)
+        self._counts["expired parts"] = self._sealed.expired
         if self._question.hashes_only:
             self._report.notes.append("entries and sealed parts were not read, as asked")
         self._report.checked = {name: count for name, count in self._counts.items() if count}

@@ -24,7 +24,7 @@ class Pending:
                 findings.add(STATE, error.message)
 
     def reach(self) -> int:
-        """The size that the log gets, or had, with what is staged; every staged batch is checked on the way."""
+        """The size that the log gets with what is staged; every staged batch is checked on the way."""
         reach = 0
         for name in self._source.names(FOLDER) or ():
             content = self._source.read(name)

@@ -17,7 +17,7 @@ class Report:
         size: entries that the log had at the checkpoint.
         root: its root hash then, base64.
         key: the key that all trust rests on, as `<name>+<id>+<base64>`.
-        key_from: where the key came from. One that came with the target shows only that it agrees with itself.
+        key_from: where the key came from. With one from the target itself it only agrees with itself.
         checked: how many of what.
         notes: what is good to know and is no fault.
     """

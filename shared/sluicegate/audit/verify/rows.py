@@ -5,20 +5,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sluicegate.audit.canonical_json import encode
 from sluicegate.audit.entry import milliseconds_of
 from sluicegate.audit.errors import EncodingError, MalformedError
-from sluicegate.audit.export.row import Row, private_part
+from sluicegate.audit.export.row import Row, payload_text, private_part
 from sluicegate.audit.keys import decode_base64
 from sluicegate.audit.queries import Privacy
 from sluicegate.audit.sealing import SALT_SIZE, commitment
 from sluicegate.audit.verify.findings import Findings
 from sluicegate.audit.verify.leaf import CheckedLeaf, FaultyLeafError, LeafCheck
 
-_SAME = {
-    "id": "id", "timestamp": "timestamp", "workspaceId": "workspaceId", "action": "action", "domain": "domain",
-    "result": "result",
-}  # fmt: skip
+_SAME = ("id", "timestamp", "workspaceId", "action", "domain", "result")
 _FILTERS = {"workspace": "workspaceId", "domain": "domain", "result": "result"}
 _TEXTS = ("reason", "ipAddress", "userAgent")
 
@@ -70,9 +66,9 @@ def _checker(keys: tuple[bytes, ...]) -> LeafCheck:
 
 
 def _against_leaf(row: Row, leaf: CheckedLeaf) -> str | None:
-    for column, name in _SAME.items():
-        if row[column] != leaf.content[name]:
-            return f"{column} is not what the leaf says"
+    for name in _SAME:
+        if row[name] != leaf.content[name]:
+            return f"{name} is not what the leaf says"
     if row["signature"] != leaf.signature:
         return "signature is not the leaf's"
     if row["privacy"] == Privacy.OPEN.value:
@@ -115,4 +111,4 @@ def _is_action(action: str, wanted: str) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return encode(one) == encode(other)
+    return payload_text(one) == payload_text(other)

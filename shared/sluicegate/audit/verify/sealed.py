@@ -1,5 +1,6 @@
 """Sealed parts, accounted for: each is in a pack, or an entry of the log says that its pack was deleted."""
 
+import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
@@ -12,7 +13,7 @@ from sluicegate.audit.verify.segment import Place, Sealed, Verified
 
 
 class SealedParts:
-    """Matches what lies in packs with what leaves say, across segments. Memory: 8 bytes for each part that is gone."""
+    """Matches what lies in packs with what leaves say, across segments; 8 bytes for each that is gone."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -80,11 +81,23 @@ class SealedParts:
 
     def _delete(self, index: int, tenant: str, payload: Any) -> None:
         try:
-            place = payload["tenant"], payload["day"]
-            packs = [tuple(map(int, name.split("-"))) for name in payload["packs"]]
-            if place[0] != tenant or any(len(pack) != 2 or min(pack) < 0 for pack in packs):
-                raise ValueError(place)
-        except (AttributeError, KeyError, TypeError, ValueError):
+            day, packs = str(payload["day"]), [parse_pack(name) for name in payload["packs"]]
+            known = payload["tenant"] == tenant
+        except (KeyError, TypeError, ValueError):
+            known = False
+        if known:
+            self._deleted[tenant, day].update(packs)
+        else:
             self._findings.add("tile/entries", "does not say what was deleted", index)
-            return
-        self._deleted[place].update(packs)  # type: ignore[arg-type]
+
+
+def parse_pack(name: Any) -> tuple[int, int]:
+    """First index and count of a pack, as an entry names it: `<first>-<count>`.
+
+    Raises:
+        ValueError: it does not.
+    """
+    match = re.fullmatch(r"(\d{1,19})-(\d{1,19})", str(name), re.ASCII)
+    if match is None:
+        raise ValueError(name)
+    return int(match[1]), int(match[2])

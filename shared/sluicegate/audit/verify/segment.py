@@ -1,4 +1,4 @@
-"""A run of bundles with all that belongs to it: entries, their tiles, their sealed parts, the checkpoints within.
+"""A run of bundles with all that belongs to it: entries, tiles, sealed parts, the checkpoints within.
 
 It is verified on its own, in any process; what has to be put together afterwards is in its result.
 """

@@ -5,7 +5,7 @@ from typing import BinaryIO, Protocol
 
 
 class UnreadableSourceError(Exception):
-    """The source cannot be read at all: no such folder, no connection, no permission. The message says which."""
+    """The source cannot be read: no such folder, no connection, no permission. The message says which."""
 
 
 class LogSource(Protocol):

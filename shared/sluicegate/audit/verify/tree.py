@@ -1,4 +1,4 @@
-"""The tree above the leaves, put together as segments come in: tiles of higher levels, and roots of former sizes."""
+"""The tree above the leaves, put together as segments come in: higher tiles, and roots of former sizes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,9 @@ class GrowingTree:
         """Compare the stored tiles of level 1 and above; how many there are.
 
         Args:
+            source: where they are.
             superseded: by level and index, widths of partial tiles that are there.
+            findings: where faults go.
         """
         hashes, level, count = self._level, 1, 0
         while hashes:

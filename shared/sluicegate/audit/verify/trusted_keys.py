@@ -1,7 +1,7 @@
 """The keys that a log's own key vouches for, as a signed note beside the log: `keys`.
 
-Whoever verifies trusts one key, the log's. The note says, signed by it, which keys sign entries and exports, those of
-former times included. Its first line keeps it from being taken for a checkpoint, and a checkpoint for it.
+Whoever verifies trusts one key, the log's. The note says, signed by it, which keys sign entries and exports,
+those of former times included. Its first line keeps it from being taken for a checkpoint, and the reverse.
 """
 
 from collections.abc import Iterable

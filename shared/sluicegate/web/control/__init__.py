@@ -1,0 +1,1 @@
+"""The control plane's REST API: `/api/v1`."""

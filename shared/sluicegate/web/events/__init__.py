@@ -1,0 +1,1 @@
+"""Events that Google pushes: Pub/Sub's subscriptions and Eventarc."""
