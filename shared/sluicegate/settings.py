@@ -30,6 +30,14 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class DocumentStore(StrEnum):
+    """Where documents are kept."""
+
+    AUTO = "auto"
+    FIRESTORE = "firestore"
+    SQLITE = "sqlite"
+
+
 class Settings(BaseSettings):
     """What every function reads."""
 
@@ -37,6 +45,11 @@ class Settings(BaseSettings):
 
     environment: Environment = Environment.PRODUCTION
     gcp_project_id: str | None = None
+    document_store: DocumentStore = Field(
+        DocumentStore.AUTO,
+        description="auto: Firestore of GCP_PROJECT_ID, in development only that of FIRESTORE_EMULATOR_HOST",
+    )
+    firestore_emulator_host: str | None = Field(None, description="host:port; it wins over the real one")
     redis_url: SecretStr | None = Field(
         None, description="redis://, rediss:// (TLS) or unix://; may carry a password"
     )
@@ -47,6 +60,14 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     otel_exporter_otlp_endpoint: str | None = None
     otel_service_name: str = "sluicegate"
+    platform_tenant: str | None = Field(
+        None, description="the tenant that operates this; in development `default`"
+    )
+
+    @property
+    def own_tenant(self) -> str:
+        """Whose part of the transparency log has what no tenant did: policy changes, failed sign-ins."""
+        return self.platform_tenant or ("default" if self.embedded else "platform")
 
     @property
     def embedded(self) -> bool:
@@ -62,7 +83,14 @@ class Settings(BaseSettings):
         return level.upper()
 
 
-class GatewaySettings(Settings):
+class SignInSettings(Settings):
+    """Whose tokens are believed, for whoever answers callers."""
+
+    jwt_jwks_url: str | None = None
+    jwt_audience: str | None = None
+
+
+class GatewaySettings(SignInSettings):
     """The gateway's own: where it listens, what it accepts, its providers' credentials."""
 
     host: str = "127.0.0.1"
@@ -85,9 +113,12 @@ class GatewaySettings(Settings):
     ledger_consumer: bool = Field(
         True, description="take usage events to the ledger in this process; False where another one does"
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="bearer token for /metrics; without it only this machine (in development everybody)",
+    )
     debug_headers: bool = Field(False, description="allow x-sluicegate-debug outside development")
-    jwt_jwks_url: str | None = None
-    jwt_audience: str | None = None
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     anthropic_api_key: SecretStr | None = None
@@ -132,6 +163,49 @@ class GatewaySettings(Settings):
                     "for the embedded parts set ENVIRONMENT=development"
                 )
         return self
+
+
+class AuditSettings(Settings):
+    """The transparency log's own, for whoever writes or reads it."""
+
+    audit_log_origin: str | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\s+]+$",
+        description="the log's name in checkpoints, for ever; made up in development",
+    )
+    audit_witnesses: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated verifier keys of witnesses whose cosignatures are kept"
+    )
+
+    @field_validator("audit_witnesses", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+
+class GoogleSettings(Settings):
+    """Where Google's services are, for whoever uses them. With an emulator's address, that is spoken to."""
+
+    gcp_region: str = Field("us-central1", pattern=r"^[a-z]+(-[a-z]+)+[0-9]$")
+    pubsub_emulator_host: str | None = Field(None, description="host:port; it wins over the real one")
+    storage_emulator_host: str | None = Field(None, description="http://host:port; it wins over the real one")
+    pinecone_api_key: SecretStr | None = None
+    pinecone_index_host: str | None = Field(None, description="of the index, as Pinecone's console shows it")
+
+
+class ControlSettings(AuditSettings, SignInSettings):
+    """The control plane's own: where it listens, and whose the platform is."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="proxies in front, each of which appends to x-forwarded-for"
+    )
+    drain_seconds: float = Field(7.0, ge=0, le=600, description="below Cloud Run's 10 s after SIGTERM")
 
 
 def load(settings: type[Settings], **overrides: Any) -> Any:

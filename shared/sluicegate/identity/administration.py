@@ -1,7 +1,8 @@
-"""Making, rotating and revoking API keys."""
+"""Making, rotating and revoking API keys, each told to the transparency log."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sluicegate.identity.api_keys import ApiKey, KeySecret, MintedKey, mint_key
@@ -13,8 +14,20 @@ from sluicegate.kernel.errors import (
     DependencyUnavailableError,
     InvalidRequestError,
     NotFoundError,
+    SluicegateError,
+)
+from sluicegate.kernel.events import Event, EventPublisher
+from sluicegate.kernel.governed import (
+    KEY_CREATED,
+    KEY_REVOKED,
+    KEY_ROTATED,
+    Actor,
+    governed_action,
+    told_first,
 )
 from sluicegate.kernel.tenancy import checked_name
+
+SOURCE = "/sluicegate/identity"
 
 _TRIES = 5
 _MAX_NAME = 120
@@ -56,29 +69,36 @@ class Revocation:
     announced: bool
 
 
+class _PrefixTakenError(Exception):
+    """Another key has this prefix."""
+
+
 class KeyAdministration:
-    """The life of API keys.
+    """The life of API keys. A key is made or rotated only once the log has been told.
 
     Args:
+        events: where the log hears of it.
         board: tells running instances; None where there are none to tell.
     """
 
     def __init__(
-        self, store: KeyStore, roles: RolesPolicy, policy: KeyPolicy, clock: Clock,
+        self, store: KeyStore, roles: RolesPolicy, policy: KeyPolicy, clock: Clock, events: EventPublisher,
         board: RevocationBoard | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._roles = roles
         self._policy = policy
         self._clock = clock
+        self._events = events
         self._board = board
 
-    async def create(self, request: KeyRequest) -> IssuedKey:
+    async def create(self, request: KeyRequest, *, by: Actor) -> IssuedKey:
         """A new key.
 
         Raises:
             InvalidRequestError: a name, time zone or life that cannot be.
             ConfigurationError: an unknown role or permission.
+            DependencyUnavailableError: the store or the log's bus is away; no key was made.
         """
         roles = self._policy.default_roles if request.roles is None else request.roles
         self._check(request, roles)
@@ -100,20 +120,28 @@ class KeyAdministration:
                 expires_at=None if request.life_s is None else now + request.life_s,
                 secrets=(_secret(minted, now),),
             )
-            if await self._store.add(key):
-                return IssuedKey(key, minted.text)
+            event = self._event(KEY_CREATED, key, by, key.id, _shown(key))
+            try:
+                async with told_first(self._events, event):
+                    await self._add(key)
+            except _PrefixTakenError:
+                continue
+            return IssuedKey(key, minted.text)
         raise DependencyUnavailableError("no free key prefix was found; try again", retry_after=1.0)
 
     async def keys(self, tenant: str) -> Sequence[ApiKey]:
         """All of `tenant`'s keys, oldest first."""
         return await self._store.keys(tenant)
 
-    async def rotate(self, tenant: str, key_id: str, overlap_s: float | None = None) -> IssuedKey:
+    async def rotate(
+        self, tenant: str, key_id: str, overlap_s: float | None = None, *, by: Actor
+    ) -> IssuedKey:
         """A new secret for the key; the one before works on for `overlap_s` (policy's where None).
 
         Raises:
             NotFoundError: no such key.
             InvalidRequestError: it is revoked or expired, or the overlap is negative.
+            DependencyUnavailableError: the store or the log's bus is away; nothing changed.
         """
         overlap = self._policy.overlap_s if overlap_s is None else overlap_s
         if overlap < 0:
@@ -132,16 +160,23 @@ class KeyAdministration:
             kept = [replace(s, expires_at=end) for s, end in zip(key.secrets, ends, strict=True) if end > now]
             return replace(key, secrets=(*kept, _secret(minted, now)))
 
-        key = await self._change(tenant, key_id, change)
+        before = await self._existing(tenant, key_id)
+        change(before)  # what cannot be is refused before anything is told
+        payload = {"key": key_id, "prefix": minted.prefix, "overlap_s": overlap}
+        event = self._event(KEY_ROTATED, before, by, f"{key_id}:{minted.prefix}", payload)
+        async with told_first(self._events, event):
+            key = await self._change(tenant, key_id, change)
         return IssuedKey(key, minted.text, announced=await self._announce_change(key_id))
 
-    async def revoke(self, tenant: str, key_id: str, reason: str | None = None) -> Revocation:
+    async def revoke(self, tenant: str, key_id: str, reason: str | None = None, *, by: Actor) -> Revocation:
         """End the key now, all its secrets included. Revoking twice keeps the first time and reason.
 
-        The announcement is repeated each time, so a second call mends one that did not get through.
+        It ends even where the log cannot be told: to wait would leave a lost key open. Announcement and entry
+        are repeated each time, so a second call mends what did not get through.
 
         Raises:
             NotFoundError: no such key.
+            DependencyUnavailableError: the store is away; or the key is revoked, but the log does not know.
         """
         now = self._clock.now()
 
@@ -150,17 +185,54 @@ class KeyAdministration:
 
         key = await self._change(tenant, key_id, change)
         # The store first: whoever looks the key up after the announcement must find it revoked.
-        if self._board is None:
-            return Revocation(key, announced=False)
+        announced = await self._announce_revocation(tenant, key_id)
         try:
-            await self._board.revoked(tenant, key_id)
-        except DependencyUnavailableError:
-            return Revocation(key, announced=False)
-        return Revocation(key, announced=True)
+            await self._events.publish([self._revoked(key, by)])
+        except SluicegateError as error:
+            raise DependencyUnavailableError(
+                f"{key_id} is revoked, but the transparency log could not be told; revoke it again: "
+                f"{error.message}",
+                retry_after=error.retry_after,
+            ) from error
+        return Revocation(key, announced)
 
     def rotate_by(self, key: ApiKey) -> float:
         """When the key's current secret should be replaced, epoch seconds."""
         return key.current.created_at + self._policy.rotate_every_s
+
+    def _event(
+        self, action: str, key: ApiKey, by: Actor, about: str, payload: dict[str, Any], **more: Any
+    ) -> Event:
+        return governed_action(
+            key.tenant,
+            action,
+            source=SOURCE,
+            at=more.pop("at", self._clock.now()),
+            user=by.user,
+            workspace=key.workspace,
+            payload=payload,
+            ip=by.ip,
+            user_agent=by.user_agent,
+            # Names of keys and their owners are the owner's personal data, and end with it.
+            subject=key.user,
+            event_id=f"{action}:{about}",
+            **more,
+        )
+
+    def _revoked(self, key: ApiKey, by: Actor) -> Event:
+        # The same id and time whenever it is told: however often it is repeated, it is one entry.
+        payload = {"key": key.id, "name": key.name, "owner": key.user}
+        reason = key.revoked_reason
+        return self._event(KEY_REVOKED, key, by, key.id, payload, at=key.revoked_at, reason=reason)
+
+    async def _announce_revocation(self, tenant: str, key_id: str) -> bool:
+        if self._board is None:
+            return False
+        try:
+            await self._board.revoked(tenant, key_id)
+        except DependencyUnavailableError:
+            return False
+        return True
 
     async def _announce_change(self, key_id: str) -> bool:
         if self._board is None:
@@ -173,9 +245,7 @@ class KeyAdministration:
 
     async def _change(self, tenant: str, key_id: str, change: Callable[[ApiKey], ApiKey]) -> ApiKey:
         for _ in range(_TRIES):
-            before = await self._store.find(tenant, key_id)
-            if before is None:
-                raise NotFoundError(f"there is no key {key_id[:80]} in {tenant}")
+            before = await self._existing(tenant, key_id)
             after = change(before)
             if after is before:
                 return before
@@ -183,6 +253,16 @@ class KeyAdministration:
             if await self._store.replace(after):
                 return after
         raise DependencyUnavailableError(f"{key_id} is being changed elsewhere; try again", retry_after=1.0)
+
+    async def _add(self, key: ApiKey) -> None:
+        if not await self._store.add(key):
+            raise _PrefixTakenError
+
+    async def _existing(self, tenant: str, key_id: str) -> ApiKey:
+        found = await self._store.find(tenant, key_id)
+        if found is None:
+            raise NotFoundError(f"there is no key {key_id[:80]} in {tenant}")
+        return found
 
     def _check(self, request: KeyRequest, roles: tuple[str, ...]) -> None:
         try:
@@ -206,6 +286,21 @@ class KeyAdministration:
         if not roles:
             raise InvalidRequestError("a key needs at least one role", param="roles")
         self._roles.permissions(roles, request.permissions)
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    """What the log keeps of a new key: what it may, and who has it."""
+    return {
+        "key": key.id,
+        "prefix": key.current.prefix,
+        "name": key.name,
+        "owner": key.user,
+        "roles": list(key.roles),
+        "permissions": None if key.permissions is None else list(key.permissions),
+        "models": list(key.models),
+        "plan": key.plan,
+        "expires_at": None if key.expires_at is None else round(key.expires_at),
+    }
 
 
 def _secret(minted: MintedKey, now: float) -> KeySecret:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sluicegate.identity.policy import AttemptsPolicy
+from sluicegate.identity.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,48 @@ class Breach:
     at: float
 
 
-class AttemptsObserver(Protocol):
-    """Told of failures, to count them and raise the alarm. Must not block."""
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """A credential that opened no door.
 
-    def failed(self, reason: str) -> None:
-        """One failed attempt; `reason` is one of a few fixed words, fit for a metric's label."""
+    Attributes:
+        reason: one of a few fixed words, fit for a metric's label.
+        client: the caller's address.
+        source: what attempts are counted by: the address, or its network.
+        tenant: whose key it names; None where nobody's is known.
+        key: that key's id.
+        user: who proved to know the key's secret, which holds no more; None for everybody else.
+        user_agent: what the caller calls itself.
+    """
+
+    reason: str
+    client: str
+    source: str
+    tenant: str | None = None
+    key: str | None = None
+    user: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A token that was accepted; `digest` is the SHA-256 of its text."""
+
+    principal: Principal
+    digest: bytes
+    client: str
+    user_agent: str | None = None
+
+
+class AttemptsObserver(Protocol):
+    """Told of sign-ins, to count and log them and raise the alarm. Must not block."""
+
+    def failed(self, attempt: FailedAttempt) -> None:
+        """One failed attempt."""
+        ...
+
+    def signed_in(self, sign_in: SignIn) -> None:
+        """A token was accepted that is not remembered; now and then told again. API keys are not told."""
         ...
 
     def breached(self, breach: Breach) -> None:
@@ -37,7 +75,10 @@ class AttemptsObserver(Protocol):
 class SilentObserver:
     """Hears nothing."""
 
-    def failed(self, reason: str) -> None:
+    def failed(self, attempt: FailedAttempt) -> None:
+        """Ignore it."""
+
+    def signed_in(self, sign_in: SignIn) -> None:
         """Ignore it."""
 
     def breached(self, breach: Breach) -> None:

@@ -9,7 +9,9 @@ from sluicegate.identity.api_keys import KEY_START
 from sluicegate.identity.attempts import (
     AttemptsObserver,
     Breach,
+    FailedAttempt,
     FailedAttempts,
+    SignIn,
     SilentObserver,
     address_source,
 )
@@ -21,6 +23,7 @@ from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.errors import AuthenticationError, RateLimitedError
 
 MAX_CREDENTIAL_BYTES = 8_192
+MAX_USER_AGENT = 512
 _BEARER = b"bearer "
 
 
@@ -49,7 +52,7 @@ class Authenticator:
     Args:
         keys: verifies API keys.
         tokens: verifies JWTs; None where none are trusted.
-        observer: told of failures and breaches.
+        observer: told of failures, breaches and new tokens.
     """
 
     def __init__(
@@ -80,9 +83,15 @@ class Authenticator:
         return entry.principal
 
     async def authenticate(
-        self, authorization: bytes | None, x_api_key: bytes | None, client: str
+        self,
+        authorization: bytes | None,
+        x_api_key: bytes | None,
+        client: str,
+        user_agent: bytes | None = None,
     ) -> Principal:
         """The caller, from the two headers that may carry a credential and the client's address.
+
+        `user_agent`, the header as it came, is for whoever looks into sign-ins later.
 
         With both headers, `x-api-key` counts if it looks like a credential of ours, else `authorization`:
         SDKs send another service's key along when the environment has one.
@@ -95,7 +104,7 @@ class Authenticator:
         """
         credential = _chosen(authorization, x_api_key)
         if credential is None:
-            self._observer.failed("missing")
+            self._observer.failed(FailedAttempt("missing", client, address_source(client)))
             raise AuthenticationError(
                 "no API key was given: send 'authorization: Bearer sk-slg-…' or 'x-api-key: sk-slg-…'"
             )
@@ -105,14 +114,17 @@ class Authenticator:
             return entry.principal
         source = address_source(client)
         if entry is None:
-            self._refuse_blocked(source)
+            self._refuse_blocked(client, source, user_agent)
         epoch = self._epoch
         try:
             principal, valid_until = await self._verified(credential)
         except RefusedCredentialError as refusal:
             self._known.pop(digest, None)
-            self._count(refusal, source)
+            self._count(refusal, client, source, user_agent)
             raise
+        if entry is None and principal.method == "jwt":
+            text = sha256(_token(credential)).digest()
+            self._observer.signed_in(SignIn(principal, text, client, _shown(user_agent)))
         # Something was revoked meanwhile: what was read before that may be out of date.
         if epoch == self._epoch:
             self._remember(digest, principal, valid_until)
@@ -155,14 +167,27 @@ class Authenticator:
             del self._known[next(iter(self._known))]
         self._known[digest] = _Known(principal, self._monotonic() + life_s)
 
-    def _refuse_blocked(self, source: str) -> None:
+    def _refuse_blocked(self, client: str, source: str, user_agent: bytes | None) -> None:
         left_s = self._addresses.blocked_for(source, self._monotonic())
         if left_s > 0:
-            self._observer.failed("blocked")
+            attempt = FailedAttempt("blocked", client, source, user_agent=_shown(user_agent))
+            self._observer.failed(attempt)
             raise _too_many("address", left_s)
 
-    def _count(self, refusal: RefusedCredentialError, source: str) -> None:
-        self._observer.failed(refusal.reason)
+    def _count(
+        self, refusal: RefusedCredentialError, client: str, source: str, user_agent: bytes | None
+    ) -> None:
+        self._observer.failed(
+            FailedAttempt(
+                refusal.reason,
+                client,
+                source,
+                tenant=refusal.tenant,
+                key=refusal.key,
+                user=refusal.user,
+                user_agent=_shown(user_agent),
+            )
+        )
         if not refusal.guess:
             return
         now = self._monotonic()
@@ -200,6 +225,10 @@ def _token(credential: bytes) -> bytes:
     if credential[: len(_BEARER)].lower() == _BEARER:
         return credential[len(_BEARER) :].strip()
     return b"" if credential.strip().lower() == _BEARER.strip() else credential.strip()
+
+
+def _shown(user_agent: bytes | None) -> str | None:
+    return None if user_agent is None else user_agent[:MAX_USER_AGENT].decode("latin-1")
 
 
 def _too_many(what: str, left_s: float) -> RateLimitedError:

@@ -4,18 +4,86 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.identity.policy import RolesPolicy, TokenPolicy
 from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.errors import ConfigurationError, InvalidRequestError
+from sluicegate.kernel.events import EventPublisher
+from sluicegate.kernel.governed import TOKEN_ISSUED, Actor, governed_action, told_first
 from sluicegate.kernel.ids import random_id
 from sluicegate.kernel.tenancy import checked_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+SOURCE = "/sluicegate/identity"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What a new token shall say. `roles` None takes the policy's default, `life_s` None its longest."""
+
+    tenant: str
+    workspace: str
+    user: str
+    roles: tuple[str, ...] | None = None
+    life_s: float | None = None
+    plan: str = "free"
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A signed token; `id` is its `jti`, `expires_at` in epoch seconds."""
+
+    id: str
+    text: str = field(repr=False)
+    roles: tuple[str, ...]
+    expires_at: int
+
+
+class TokenIssuing:
+    """Issues tokens, each told to the transparency log before anybody has it."""
+
+    def __init__(self, issuer: "TokenIssuer", clock: Clock, events: EventPublisher) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._events = events
+
+    async def issue(self, request: TokenRequest, *, by: Actor) -> IssuedToken:
+        """A token.
+
+        Raises:
+            InvalidRequestError: a name or a life that cannot be.
+            ConfigurationError: an unknown role.
+            DependencyUnavailableError: the log cannot be told; there is no token.
+        """
+        token = self._issuer.sign(request)
+        event = governed_action(
+            request.tenant,
+            TOKEN_ISSUED,
+            source=SOURCE,
+            at=self._clock.now(),
+            user=by.user,
+            workspace=request.workspace,
+            payload={
+                "jti": token.id,
+                "owner": request.user,
+                "roles": list(token.roles),
+                "plan": request.plan,
+                "expires_at": token.expires_at,
+            },
+            ip=by.ip,
+            user_agent=by.user_agent,
+            subject=request.user,
+            event_id=f"{TOKEN_ISSUED}:{token.id}",
+        )
+        async with told_first(self._events, event):
+            return token
 
 
 class TokenIssuer:
@@ -30,11 +98,8 @@ class TokenIssuer:
         self._clock = clock
         self._public = _public_jwk(key)
 
-    def issue(
-        self, *, tenant: str, workspace: str, user: str, roles: Sequence[str] | None = None,
-        life_s: float | None = None, plan: str = "free", timezone: str = "UTC",
-    ) -> str:  # fmt: skip
-        """A token for `user`, good for `life_s` seconds (the policy's longest where None).
+    def sign(self, request: TokenRequest) -> IssuedToken:
+        """A token, told to nobody: what is handed out comes from `TokenIssuing`.
 
         Raises:
             InvalidRequestError: a name or a life that cannot be.
@@ -42,37 +107,38 @@ class TokenIssuer:
         """
         import jwt  # noqa: PLC0415 - cryptography takes long to import; only tokens need it
 
-        life = self._policy.max_life_s if life_s is None else life_s
+        life = self._policy.max_life_s if request.life_s is None else request.life_s
         if not 0 < life <= self._policy.max_life_s:
             raise InvalidRequestError(f"a token lives up to {self._policy.max_life_s:.0f} seconds")
         try:
-            names = {"tenant": tenant, "workspace": workspace, "user": user}
-            for what, name in names.items():
-                checked_name(name, what)
+            for what in ("tenant", "workspace", "user"):
+                checked_name(getattr(request, what), what)
         except ValueError as error:
             raise InvalidRequestError(str(error)) from None
-        granted = list(self._policy.default_roles if roles is None else roles)
+        granted = self._policy.default_roles if request.roles is None else request.roles
         self._roles.permissions(granted)
         now = int(self._clock.now())
         claims = self._policy.claims
-        return jwt.encode(
+        token, expires_at = random_id("tok_"), now + int(life)
+        text = jwt.encode(
             {
                 "iss": self._policy.issuer,
                 "aud": self._policy.audience,
-                "sub": user,
+                "sub": request.user,
                 "iat": now,
-                "exp": now + int(life),
-                "jti": random_id("tok_"),
-                claims.tenant: tenant,
-                claims.workspace: workspace,
-                claims.roles: granted,
-                claims.plan: plan,
-                claims.timezone: timezone,
+                "exp": expires_at,
+                "jti": token,
+                claims.tenant: request.tenant,
+                claims.workspace: request.workspace,
+                claims.roles: list(granted),
+                claims.plan: request.plan,
+                claims.timezone: request.timezone,
             },
             self._key,
             algorithm="EdDSA",
             headers={"kid": self._public["kid"]},
         )
+        return IssuedToken(token, text, tuple(granted), expires_at)
 
     def public_jwks(self) -> dict[str, Any]:
         """The JSON Web Key Set to publish: public keys only."""

@@ -56,8 +56,10 @@ class KeyVerifier:
         secret = None if key is None else key.secret(parsed.prefix)
         matches = hmac.compare_digest(parsed.digest, _NO_DIGEST if secret is None else secret.digest)
         if key is None or secret is None or not matches:
+            if key is None:
+                raise RefusedCredentialError("unknown API key", "unknown")
             raise RefusedCredentialError(
-                "unknown API key", "unknown", prefix=None if key is None else parsed.prefix
+                "unknown API key", "unknown", prefix=parsed.prefix, tenant=key.tenant, key=key.id
             )
         return self._principal(key, secret, found.fresh_until)
 
@@ -71,19 +73,17 @@ class KeyVerifier:
         now = self._clock.now()
         shown = f"sk-slg-{secret.prefix}-…"
         if key.revoked_at is not None:
-            raise RefusedCredentialError(f"the API key {shown} was revoked", "revoked", guess=False)
+            raise _ended(key, f"the API key {shown} was revoked", "revoked")
         if key.expires_at is not None and key.expires_at <= now:
-            raise RefusedCredentialError(f"the API key {shown} has expired", "expired", guess=False)
+            raise _ended(key, f"the API key {shown} has expired", "expired")
         ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
         if secret.expires_at is not None and secret.expires_at <= now:
-            raise RefusedCredentialError(
-                f"the API key {shown} was replaced by a rotation; use its successor", "rotated", guess=False
-            )
+            raise _ended(key, f"the API key {shown} was replaced by a rotation; use its successor", "rotated")
         if self._policy.keys.overdue == "refuse":
             due = secret.created_at + self._policy.keys.rotate_every_s
             if due <= now:
-                raise RefusedCredentialError(
-                    f"the API key {shown} is past its rotation date; have it rotated", "overdue", guess=False
+                raise _ended(
+                    key, f"the API key {shown} is past its rotation date; have it rotated", "overdue"
                 )
             ends.append(due)
         principal = Principal(
@@ -129,3 +129,8 @@ class KeyVerifier:
         self._found.move_to_end(prefix)
         while len(self._found) > self._policy.cache.prefixes:
             self._found.popitem(last=False)
+
+
+def _ended(key: ApiKey, message: str, reason: str) -> RefusedCredentialError:
+    """The caller knows the secret, and may know what is wrong with the key."""
+    return RefusedCredentialError(message, reason, guess=False, tenant=key.tenant, key=key.id, user=key.user)

@@ -26,6 +26,9 @@ class Permission(StrEnum):
     PROVIDE_FEEDBACK = "provide_feedback"
     MANAGE_CONFIGURATION = "manage_configuration"
     ROTATE_CREDENTIALS = "rotate_credentials"
+    VIEW_LOGS = "view_logs"
+    VIEW_ALL_LOGS = "view_all_logs"
+    VIEW_SPEND = "view_spend"
 
 
 class Role(PolicyModel):
@@ -114,6 +117,17 @@ class AttemptsPolicy(PolicyModel):
     addresses: Count = 10_000
 
 
+class SignInLogPolicy(PolicyModel):
+    """How failed sign-ins become entries of the log: per source two in `window_s`, of `sources` sources.
+
+    `queue` events wait at most while the bus is away; further ones are only counted.
+    """
+
+    window_s: Seconds = 60
+    sources: Count = 100
+    queue: Count = 1_000
+
+
 class ClaimNames(PolicyModel):
     """Which claim of a token says what."""
 
@@ -158,6 +172,7 @@ class IdentityPolicy(PolicyModel):
     keys: KeyPolicy = KeyPolicy()
     cache: CachePolicy = CachePolicy()
     failed_attempts: AttemptsPolicy = AttemptsPolicy()
+    sign_in_log: SignInLogPolicy = SignInLogPolicy()
     tokens: TokenPolicy = TokenPolicy()
 
     def check(self, roles: RolesPolicy) -> None:

@@ -1,10 +1,64 @@
 """Governed actions: what anybody tells the transparency log, as an event of type `audit.action`."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
-from sluicegate.kernel.events import AUDIT_ACTION, Event
+from sluicegate.kernel.errors import DependencyUnavailableError, SluicegateError
+from sluicegate.kernel.events import AUDIT_ACTION, Event, EventPublisher
 from sluicegate.kernel.ids import random_id
+
+_log = logging.getLogger(__name__)
+
+KEY_CREATED = "key.created"
+KEY_ROTATED = "key.rotated"
+KEY_REVOKED = "key.revoked"
+TOKEN_ISSUED = "token.issued"  # noqa: S105 - the name of an action
+SIGN_IN_SUCCEEDED = "sign_in.succeeded"
+SIGN_IN_FAILED = "sign_in.failed"
+SIGN_IN_UNLOGGED = "sign_in.unlogged"
+BUDGET_SET = "budget.set"
+BUDGET_CLEARED = "budget.cleared"
+POLICY_CHANGED = "policy.changed"
+DATA_CHANGED = "data.changed"
+
+ACTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "model.access": "one request was answered, or refused for its budget, its limits or its provider",
+        "model.access.estimated": "a request whose owner died was charged at the amount held for it",
+        "model.access.withdrawn": "such a charge was taken back: the owner lived and had used nothing",
+        KEY_CREATED: "an API key was made",
+        KEY_ROTATED: "an API key got a new secret",
+        KEY_REVOKED: "an API key was ended",
+        TOKEN_ISSUED: "a token was signed with the local key",
+        SIGN_IN_SUCCEEDED: "a token was accepted for the first time",
+        SIGN_IN_FAILED: "credentials were refused, so many from one address within a minute",
+        SIGN_IN_UNLOGGED: "so many sign-ins could not be told, for the bus was away too long",
+        BUDGET_SET: "a budget got a limit over the policy's",
+        BUDGET_CLEARED: "a budget went back to the policy's limit",
+        "budget.threshold": "a budget reached a share of its limit",
+        POLICY_CHANGED: "a process started with other policies than those in force before",
+        "cache.invalidated": "stored answers were made void (what became void)",
+        DATA_CHANGED: "somebody changed data: made answers void, replayed or dropped dead letters",
+        "audit.read": "entries or proofs were read",
+        "audit.exported": "entries were exported",
+        "audit.erased": "a person or a tenant was erased",
+        "audit.expired": "payloads were deleted at the end of their retention",
+    }
+)
+"""Every action there is, and what it says was done (docs/audit.md lists them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, from where and with what; `user` as the log shall name them (`cli:kim`)."""
+
+    user: str
+    ip: str | None = None
+    user_agent: str | None = None
 
 
 def governed_action(
@@ -64,3 +118,36 @@ def governed_action(
         subject=action,
         data=data,
     )
+
+
+@asynccontextmanager
+async def told_first(events: EventPublisher, event: Event) -> AsyncIterator[None]:
+    """Tell `event` before what it says is done within; where that fails, tell the failure too.
+
+    So nothing is done that is not logged. A process that dies in between leaves an entry of something that
+    did not happen, never the reverse.
+
+    Raises:
+        DependencyUnavailableError: it cannot be told; nothing was done.
+    """
+    try:
+        await events.publish([event])
+    except SluicegateError as error:
+        raise DependencyUnavailableError(
+            f"nothing was done, for the transparency log cannot be told of it: {error.message}",
+            retry_after=error.retry_after,
+        ) from error
+    try:
+        yield
+    except BaseException as error:
+        try:
+            await events.publish([_undone(event, error)])
+        except SluicegateError:
+            _log.exception("%s was told, then failed, and that could not be told", event.subject)
+        raise
+
+
+def _undone(event: Event, error: BaseException) -> Event:
+    reason = error.message if isinstance(error, SluicegateError) else type(error).__name__
+    data = {**event.data, "result": "failure", "reason": f"not done: {reason}"}
+    return replace(event, id=f"{event.id}:failed", data=data)

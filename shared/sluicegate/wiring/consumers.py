@@ -18,6 +18,7 @@ from sluicegate.kernel.telemetry import logs
 from sluicegate.wiring.audit import LocalLog, open_log
 from sluicegate.wiring.events import event_service, open_bus
 from sluicegate.wiring.local import open_local
+from sluicegate.wiring.policy_changes import tell_policies
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ async def _consume(data: Path | None) -> None:
     ):
         if local.redis is None:
             raise ConfigurationError("REDIS_URL is not set and no local server runs: there is no outbox")
+        tenant = settings.load(settings.Settings).own_tenant
+        await tell_policies(local.data, local.policies, bus.publisher, local.clock, tenant)
         await _start(opened)
         service = event_service(
             bus,

@@ -8,9 +8,7 @@ from pathlib import Path
 from sluicegate.adapters.local.bus import SqliteEventBus
 from sluicegate.adapters.local.bus_schema import BUS_MIGRATIONS
 from sluicegate.adapters.local.dead_letters import SqliteDeadLetterStore
-from sluicegate.adapters.local.events import SqliteEventStore
 from sluicegate.adapters.local.sqlite import Database
-from sluicegate.adapters.local.usage_rows import SqliteUsageStore
 from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.outbox import RedisOutbox
 from sluicegate.events.arrival import Arrival
@@ -26,6 +24,7 @@ from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.ledger.consumer import GROUP as LEDGER
 from sluicegate.ledger.consumer import LedgerConsumer
 from sluicegate.wiring.places import BUS_NAME
+from sluicegate.wiring.stores import Documents, event_store, usage_store
 
 AUDIT = "audit"
 GROUPS = (LEDGER, AUDIT)
@@ -68,7 +67,7 @@ def arrival(bus: Bus, redis: RedisClient | None) -> Arrival:
 
 def event_service(
     bus: Bus,
-    database: Database,
+    database: Documents,
     redis: RedisClient | None,
     policies: PolicySet,
     clock: Clock,
@@ -100,12 +99,13 @@ def event_service(
     ]
 
     async def adopt() -> None:
-        await bus.letter_store.adopt(database, LEDGER)
+        if isinstance(database, Database):
+            await bus.letter_store.adopt(database, LEDGER)
 
     return EventService(bus.bus, dispatchers, drainer, first=adopt)
 
 
-def _handlers(database: Database, audit: EventHandler | None) -> Mapping[str, EventHandler]:
+def _handlers(database: Documents, audit: EventHandler | None) -> Mapping[str, EventHandler]:
     """Who applies events, by consumer group. Each group here is in GROUPS."""
-    ledger: EventHandler = LedgerConsumer(SqliteUsageStore(database), SqliteEventStore(database))
+    ledger: EventHandler = LedgerConsumer(usage_store(database), event_store(database))
     return {LEDGER: ledger} if audit is None else {LEDGER: ledger, AUDIT: audit}

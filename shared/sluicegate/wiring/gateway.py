@@ -5,19 +5,15 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ParamSpec
 
 from sluicegate import __version__, settings
 from sluicegate.adapters.local.blobs import FileBlobStore
-from sluicegate.adapters.local.events import SqliteEventStore
-from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.local.memory_cache import MemoryCache, container_memory
-from sluicegate.adapters.local.overrides import SqliteOverrideStore
-from sluicegate.adapters.local.sqlite import Database
-from sluicegate.adapters.local.usage_rows import SqliteUsageStore
 from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
 from sluicegate.adapters.redis.announcements import listen_for_keys, listen_for_overrides
 from sluicegate.adapters.redis.cache import RedisBlobStore, RedisTagGenerations
@@ -25,11 +21,12 @@ from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.health_board import RedisHealthBoard
 from sluicegate.adapters.redis.idempotency import RedisIdempotency
 from sluicegate.adapters.redis.outbound import RedisOutboundLimits
-from sluicegate.adapters.redis.outbox import RedisOutbox
 from sluicegate.adapters.web.http_client import HttpClient
 from sluicegate.adapters.web.http_limits import ClientLimits
 from sluicegate.admission.policy import BudgetPolicy, LimitPolicy
+from sluicegate.admission.ports import RevocationReader
 from sluicegate.admission.service import AdmissionService
+from sluicegate.caching.counters import CacheCounters
 from sluicegate.caching.policy import CachingPolicy, memory_bound
 from sluicegate.caching.service import CacheService
 from sluicegate.completions.limits import DEFAULT_LIMITS
@@ -43,9 +40,9 @@ from sluicegate.kernel.clock import Clock, SystemClock
 from sluicegate.kernel.errors import ConfigurationError, SluicegateError
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.kernel.telemetry import logs, metrics
-from sluicegate.kernel.telemetry.access import ACCESS
+from sluicegate.kernel.telemetry.lines import LINES
+from sluicegate.kernel.telemetry.tallies import NANO
 from sluicegate.kernel.telemetry.tracing import Tracing
-from sluicegate.ledger.consumer import OutboxConsumer
 from sluicegate.routing.catalogue import load_catalogue
 from sluicegate.routing.checks import HealthChecks
 from sluicegate.routing.complexity import load_classifier
@@ -53,17 +50,23 @@ from sluicegate.routing.policy import RoutingPolicy
 from sluicegate.routing.service import Router
 from sluicegate.routing.sharing import HealthSharing
 from sluicegate.settings import GatewaySettings
-from sluicegate.web.gateway.application import GatewayApplication, GatewayLimits, Page
+from sluicegate.web.gateway.application import GatewayApplication, GatewayLimits, Mounted, Page
 from sluicegate.web.gateway.cors import Cors
 from sluicegate.web.gateway.pages import ModelPages, Pages
+from sluicegate.web.gateway.scraping import ScrapeGuard
 from sluicegate.web.gateway.service import GatewayService, Hook, Running, run_service
-from sluicegate.wiring.identity import authenticator
+from sluicegate.wiring.control import PREFIX, MountedControl
+from sluicegate.wiring.events import Bus, event_bus, event_service
+from sluicegate.wiring.identity import authenticator, sign_in_log
+from sluicegate.wiring.places import DEFAULT_DATA
+from sluicegate.wiring.policy_changes import tell_policies
 from sluicegate.wiring.providers import provider, stand_ins
+from sluicegate.wiring.stores import Documents, documents, key_store, override_store, usage_store
+
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
-DATABASE_NAME = "sluicegate.db"
-DEFAULT_DATA = Path(".sluicegate")
 SWEEP_EVERY_S = 600.0
 
 
@@ -98,15 +101,14 @@ def _gateway(config: GatewaySettings) -> Running:
             "ENVIRONMENT is development: embedded parts are in use; never expose this to a network",
             extra={"scripted_stand_ins": sorted(substitutes)},
         )
-    keys = SqliteKeyStore(ground.database)
-    callers = authenticator(config, ground.policies, keys, ground.data, ground.http, ground.clock)
+    keys = key_store(ground.database)
+    bus = event_bus(ground.data, ground.clock)
+    sign_ins = sign_in_log(config, ground.policies, bus.publisher, ground.clock)
+    callers = authenticator(config, ground.policies, keys, ground.data, ground.http, ground.clock, sign_ins)
     admission = _admission(ground, keys)
     cache, archive = _cache(config, ground)
-    tracing = None
-    if config.otel_exporter_otlp_endpoint is not None:
-        tracing = Tracing(config.otel_exporter_otlp_endpoint, config.otel_service_name, __version__)
+    tracing = _tracing(config)
     policy = ground.policies.load("completions", CompletionsPolicy)
-    idempotency = RedisIdempotency(ground.redis)
     pipeline = CompletionPipeline(
         codecs=codecs(),
         translator=translator,
@@ -119,36 +121,37 @@ def _gateway(config: GatewaySettings) -> Running:
         ),
         router=router,
         admission=admission,
-        reuse=Reuse(admission, cache, idempotency, policy, ground.policies.version()),
+        reuse=Reuse(admission, cache, RedisIdempotency(ground.redis), policy, ground.policies.version()),
         policy=policy,
         limits=DEFAULT_LIMITS,
         tracing=tracing,
     )
-    application = _application(config, pipeline, callers, router, ground.redis, policy)
+    control = MountedControl(ground.data, ground.policies, ground.clock, ground.database, bus, callers)
+    # On one machine all functions share a port; elsewhere the load balancer tells them apart.
+    mounts = {PREFIX: control} if config.embedded else {}
+    application = _application(config, pipeline, callers, router, ground.redis, policy, mounts)
 
     ready = {name: each.check for name, each in providers.items() if each.ready() is None}
     checking = HealthChecks(router.health, ready, router.policy.health)
-    board = RedisHealthBoard(ground.redis, f"{os.getpid()}-{os.urandom(4).hex()}")
-    sharing = HealthSharing(router.health, board)
+    sharing = HealthSharing(
+        router.health, RedisHealthBoard(ground.redis, f"{os.getpid()}-{os.urandom(4).hex()}")
+    )
     sweeping = _Repeating(archive.sweep, SWEEP_EVERY_S)
-    consumer = _consumer(ground)
-
-    def forget_key(key: str) -> None:
-        callers.forget(key)
-        admission.forget_key(key)
-
-    def forget_all() -> None:
-        callers.forget_all()
-        admission.forget_all()
+    books = _books(ground, bus) if config.ledger_consumer else _Books()
 
     async def start() -> None:
+        await tell_policies(ground.data, ground.policies, bus.publisher, ground.clock, config.own_tenant)
+        sign_ins.start()
         await admission.start()
-        if config.ledger_consumer:
-            consumer.start()
+        await books.start()
         sharing.start()
         checking.start()
         sweeping.start()
-        await listen_for_keys(ground.redis, forget_key, forget_all)
+        await listen_for_keys(
+            ground.redis,
+            _each(callers.forget, admission.forget_key),
+            _each(callers.forget_all, admission.forget_all),
+        )
         await listen_for_overrides(ground.redis, admission.forget, admission.forget_all)
 
     async def settle() -> None:
@@ -159,15 +162,16 @@ def _gateway(config: GatewaySettings) -> Running:
         if left:
             log.error("settlements could not be delivered; their holds will be charged", extra={"left": left})
 
-    closing: list[Hook] = [settle, deliver, checking.stop, sweeping.stop, sharing.stop, consumer.stop]
+    closing: list[Hook] = [settle, deliver, checking.stop, sweeping.stop, sharing.stop]
+    closing += [sign_ins.stop, books.stop]
     closing += [cache.close, *(each.close for each in (*providers.values(), *substitutes.values()))]
-    closing += [ground.http.aclose, archive.close, ground.redis.close, ground.database.close]
+    closing += [ground.http.aclose, archive.close, ground.redis.close, control.close, books.close]
+    closing += [bus.database.close, ground.database.close]
     if tracing is not None:
         closing.append(partial(asyncio.to_thread, tracing.close))
-    closing.append(ACCESS.close)
-    metrics.OPEN_GRANTS.set_function(lambda: admission.open_grants)
-    metrics.PENDING_SETTLEMENTS.set_function(lambda: admission.pending_settlements)
-    metrics.CACHE_UNAVAILABLE.set_function(lambda: cache.counters.unavailable)
+    closing.append(LINES.close)
+    _show_admission(admission)
+    _show_cache(cache.counters)
     return Running(application, [start], closing)
 
 
@@ -179,7 +183,7 @@ class _Ground:
     policies: PolicySet
     data: Path
     redis: RedisClient
-    database: Database
+    database: Documents
     http: HttpClient
 
 
@@ -193,7 +197,7 @@ def _ground(config: GatewaySettings) -> _Ground:
         policies=PolicySet(config.sluicegate_policy_dir),
         data=data,
         redis=RedisClient.from_url(url, timeout_s=config.redis_timeout_seconds),
-        database=Database(data / DATABASE_NAME),
+        database=documents(config, data),
         # Each request under way may need a connection, and all may go to one provider.
         http=HttpClient(ClientLimits(connections=config.max_concurrent_requests)),
     )
@@ -206,6 +210,49 @@ def _router(ground: _Ground) -> Router:
     return Router(load_catalogue(ground.policies), policy, classifier, ground.clock, chance)
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Who keeps the books in this process: nobody, where another process does."""
+
+    opening: tuple[Hook, ...] = ()
+    stopping: tuple[Hook, ...] = ()
+    closing: tuple[Hook, ...] = ()
+
+    async def start(self) -> None:
+        for hook in self.opening:
+            await hook()
+
+    async def stop(self) -> None:
+        for hook in self.stopping:
+            await hook()
+
+    async def close(self) -> None:
+        for hook in self.closing:
+            await hook()
+
+
+def _books(ground: _Ground, bus: Bus) -> _Books:
+    """The ledger and the transparency log, kept in this process."""
+    # Imported here: only a gateway without another process beside it needs all that.
+    from sluicegate.wiring.audit import local_log  # noqa: PLC0415
+
+    opened = local_log(ground.data, ground.policies, ground.clock, ground.database, bus)
+    audit = opened.log.consumer
+    events = event_service(bus, ground.database, ground.redis, ground.policies, ground.clock, audit=audit)
+
+    async def start() -> None:
+        try:
+            await opened.start()
+        except ConfigurationError:
+            raise
+        except SluicegateError:
+            # Callers are served, and the ledger goes on; the log's events wait for an operator.
+            log.exception("the transparency log cannot be built upon")
+        events.start()
+
+    return _Books((start,), (events.stop,), (opened.close,))
+
+
 def _outbound(ground: _Ground, router: Router) -> RedisOutboundLimits | None:
     limits = {
         name: (entry.requests_per_minute, entry.tokens_per_minute)
@@ -216,7 +263,7 @@ def _outbound(ground: _Ground, router: Router) -> RedisOutboundLimits | None:
     return RedisOutboundLimits(ground.redis, limits)
 
 
-def _admission(ground: _Ground, keys: SqliteKeyStore) -> AdmissionService:
+def _admission(ground: _Ground, keys: RevocationReader) -> AdmissionService:
     budgets = ground.policies.load("budgets", BudgetPolicy)
     store = RedisAdmissionStore(ground.redis, lifetime_s=budgets.holds.lifetime_s)
     return AdmissionService(
@@ -225,17 +272,11 @@ def _admission(ground: _Ground, keys: SqliteKeyStore) -> AdmissionService:
         store,
         budgets,
         ground.policies.load("limits", LimitPolicy),
-        overrides=SqliteOverrideStore(ground.database),
-        spend=SqliteUsageStore(ground.database),
+        overrides=override_store(ground.database),
+        spend=usage_store(ground.database),
         revocations=keys,
         clock=ground.clock,
     )
-
-
-def _consumer(ground: _Ground) -> OutboxConsumer:
-    outbox = RedisOutbox(ground.redis)
-    usage, events = SqliteUsageStore(ground.database), SqliteEventStore(ground.database)
-    return OutboxConsumer(outbox, usage, events, outbox.tenants, ground.clock)
 
 
 def _application(
@@ -245,8 +286,11 @@ def _application(
     router: Router,
     redis: RedisClient,
     policy: CompletionsPolicy,
+    mounts: Mapping[str, Mounted],
 ) -> GatewayApplication:
-    pages = Pages({"redis": _redis_check(redis)}, __version__)
+    token = None if config.metrics_token is None else config.metrics_token.get_secret_value()
+    scrapers = ScrapeGuard(token, everybody=config.embedded)
+    pages = Pages({"redis": _redis_check(redis)}, __version__, scrapers)
     routes: dict[str, Page] = {
         "/healthz": pages.healthz,
         "/readyz": pages.readyz,
@@ -261,6 +305,7 @@ def _application(
         limits=GatewayLimits(config.max_body_bytes, config.max_concurrent_requests, config.max_bodies_bytes),
         cors=Cors(config.cors_origins),
         forwarded=frozenset(name.encode() for name in policy.forwarded_headers),
+        mounts=mounts,
         trusted_proxies=config.trusted_proxies,
     )
     models = ModelPages(router, application.authenticate)
@@ -282,6 +327,36 @@ def _cache(config: GatewaySettings, ground: _Ground) -> tuple[CacheService, File
         clock=ground.clock,
     )
     return service, archive
+
+
+def _each(*calls: Callable[P, None]) -> Callable[P, None]:
+    """Calls all of `calls`, in order."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        for each in calls:
+            each(*args, **kwargs)
+
+    return call
+
+
+def _tracing(config: GatewaySettings) -> Tracing | None:
+    if config.otel_exporter_otlp_endpoint is None:
+        return None
+    return Tracing(config.otel_exporter_otlp_endpoint, config.otel_service_name, __version__)
+
+
+def _show_admission(admission: AdmissionService) -> None:
+    """Let scrapes read what admission has open."""
+    metrics.OPEN_GRANTS.set_function(lambda: admission.open_grants)
+    metrics.PENDING_SETTLEMENTS.set_function(lambda: admission.pending_settlements)
+
+
+def _show_cache(counters: CacheCounters) -> None:
+    """Let scrapes read what the cache counts."""
+    metrics.CACHE_UNAVAILABLE.set_function(lambda: counters.unavailable)
+    metrics.CACHE_SAVED.set_function(lambda: counters.saved_nano * NANO)
+    for event in ("misses", "stored", "invalidations", "dropped", "corrupt"):
+        metrics.CACHE_EVENTS.labels(event).set_function(partial(getattr, counters, event))
 
 
 def _redis_check(redis: RedisClient) -> Callable[[], Awaitable[str | None]]:

@@ -7,33 +7,36 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.web.http_client import HttpClient
-from sluicegate.identity.attempts import AttemptsObserver, Breach
+from sluicegate.identity.attempts import AttemptsObserver, Breach, FailedAttempt, SignIn
 from sluicegate.identity.authenticator import Authenticator
 from sluicegate.identity.key_sets import Fetch, KeySet, file, fixed
 from sluicegate.identity.key_verification import KeyVerifier
 from sluicegate.identity.policy import IdentityPolicy, RolesPolicy, TokenPolicy
+from sluicegate.identity.ports import KeyStore
+from sluicegate.identity.sign_in_log import SignInLog
 from sluicegate.identity.tokens import TokenVerifier
 from sluicegate.kernel.clock import Clock
 from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.kernel.events import EventPublisher
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.kernel.telemetry import metrics
-from sluicegate.settings import GatewaySettings
+from sluicegate.settings import SignInSettings
 from sluicegate.wiring.places import TOKEN_KEY_NAME
 
 log = logging.getLogger(__name__)
 
 
 def authenticator(
-    config: GatewaySettings,
+    config: SignInSettings,
     policies: PolicySet,
-    keys: SqliteKeyStore,
+    keys: KeyStore,
     data: Path,
     http: HttpClient,
     clock: Clock,
+    sign_ins: SignInLog,
 ) -> Authenticator:
-    """The authenticator over `keys` and, where configured, tokens."""
+    """The authenticator over `keys` and, where configured, tokens; `sign_ins` hears of both."""
     roles = policies.load("roles", RolesPolicy)
     identity = policies.load("identity", IdentityPolicy)
     identity.check(roles)
@@ -42,12 +45,20 @@ def authenticator(
         identity,
         clock,
         tokens=_tokens(config, data, http, roles, identity, clock),
-        observer=_SignIns(),
+        observer=_SignIns(sign_ins),
     )
 
 
+def sign_in_log(
+    config: SignInSettings, policies: PolicySet, events: EventPublisher, clock: Clock
+) -> SignInLog:
+    """What tells the transparency log of sign-ins; to be started and stopped."""
+    policy = policies.load("identity", IdentityPolicy).sign_in_log
+    return SignInLog(events, policy, clock, config.own_tenant)
+
+
 def _tokens(
-    config: GatewaySettings,
+    config: SignInSettings,
     data: Path,
     http: HttpClient,
     roles: RolesPolicy,
@@ -70,7 +81,7 @@ def _tokens(
     return TokenVerifier(KeySet(fetch, policy, clock), roles, policy, clock)
 
 
-def token_policy(config: GatewaySettings, policy: TokenPolicy) -> TokenPolicy:
+def token_policy(config: SignInSettings, policy: TokenPolicy) -> TokenPolicy:
     """`policy` with what the environment says over it: JWT_JWKS_URL and JWT_AUDIENCE.
 
     Raises:
@@ -118,9 +129,16 @@ def _local(data: Path, roles: RolesPolicy, policy: TokenPolicy, clock: Clock) ->
 class _SignIns(AttemptsObserver):
     """Failed sign-ins go to the metrics, breaches also to the log, where an alert watches for them."""
 
-    def failed(self, reason: str) -> None:
+    def __init__(self, sign_ins: SignInLog) -> None:
+        self._sign_ins = sign_ins
+
+    def failed(self, attempt: FailedAttempt) -> None:
         metrics.FAILED_SIGN_INS.inc()
-        log.info("a sign-in failed", extra={"reason": reason})
+        log.info("a sign-in failed", extra={"reason": attempt.reason})
+        self._sign_ins.failed(attempt)
+
+    def signed_in(self, sign_in: SignIn) -> None:
+        self._sign_ins.signed_in(sign_in)
 
     def breached(self, breach: Breach) -> None:
         metrics.SECURITY_BREACHES.inc()

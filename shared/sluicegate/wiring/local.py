@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Literal
 
 from sluicegate import settings
-from sluicegate.adapters.local.keys import SqliteKeyStore
-from sluicegate.adapters.local.overrides import SqliteOverrideStore
-from sluicegate.adapters.local.sqlite import Database
-from sluicegate.adapters.local.usage_rows import SqliteUsageStore
 from sluicegate.adapters.redis.admission_store import RedisAdmissionStore
 from sluicegate.adapters.redis.announcements import RedisAnnouncements
 from sluicegate.adapters.redis.cache import RedisTagGenerations
 from sluicegate.adapters.redis.client import RedisClient
 from sluicegate.adapters.redis.local_server import LocalRedis, start_local_redis
+from sluicegate.admission.ports import OverrideStore
 from sluicegate.identity.administration import KeyAdministration
 from sluicegate.identity.policy import IdentityPolicy, RolesPolicy
+from sluicegate.identity.ports import KeyStore
 from sluicegate.kernel.clock import SystemClock
 from sluicegate.kernel.policy_files import PolicySet
-from sluicegate.wiring.places import DATABASE_NAME, DEFAULT_DATA, ENVIRONMENT_NAME
+from sluicegate.ledger.ports import UsageStore
+from sluicegate.wiring.events import Bus, event_bus
+from sluicegate.wiring.places import DEFAULT_DATA, ENVIRONMENT_NAME
+from sluicegate.wiring.stores import Documents, documents, key_store, override_store, usage_store
 
 __all__ = ["Local", "LocalRedis", "ServerRedis", "open_local", "private_redis", "read_environment"]
 
@@ -38,18 +39,20 @@ class ServerRedis:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """An open data folder. `server` is None where no server's Redis is known."""
+    """An open data folder. `server` is None where no server's Redis is known, `own_tenant` the operator's."""
 
     data: Path
     policies: PolicySet
     roles: RolesPolicy
     identity: IdentityPolicy
     clock: SystemClock
-    database: Database
-    key_store: SqliteKeyStore
+    database: Documents
+    key_store: KeyStore
     keys: KeyAdministration
-    overrides: SqliteOverrideStore
-    usage: SqliteUsageStore
+    overrides: OverrideStore
+    usage: UsageStore
+    bus: Bus
+    own_tenant: str
     server: ServerRedis | None
 
     @property
@@ -72,10 +75,11 @@ async def open_local(data: Path | None) -> AsyncIterator[Local]:
     identity = policies.load("identity", IdentityPolicy)
     identity.check(roles)
     clock = SystemClock()
-    database = Database(folder / DATABASE_NAME)
+    database = documents(config, folder)
     url = config.redis_url.get_secret_value() if config.redis_url is not None else _server_redis(folder)
     server = None if url is None else _connected(url)
-    key_store = SqliteKeyStore(database)
+    kept_keys = key_store(database)
+    bus = event_bus(folder, clock)
     announcements = None if server is None else server.announcements
     try:
         yield Local(
@@ -85,13 +89,16 @@ async def open_local(data: Path | None) -> AsyncIterator[Local]:
             identity=identity,
             clock=clock,
             database=database,
-            key_store=key_store,
-            keys=KeyAdministration(key_store, roles, identity.keys, clock, announcements),
-            overrides=SqliteOverrideStore(database),
-            usage=SqliteUsageStore(database),
+            key_store=kept_keys,
+            keys=KeyAdministration(kept_keys, roles, identity.keys, clock, bus.publisher, announcements),
+            overrides=override_store(database),
+            usage=usage_store(database),
+            bus=bus,
+            own_tenant=config.own_tenant,
             server=server,
         )
     finally:
+        await bus.database.close()
         await database.close()
         if server is not None:
             await server.client.close()

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from audit_rig.logs import Told
 
 from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.local.sqlite import Database
@@ -26,6 +27,7 @@ from sluicegate.identity.policy import IdentityPolicy, RolesPolicy
 from sluicegate.kernel.clock import SystemClock
 from sluicegate.kernel.errors import AuthenticationError
 from sluicegate.kernel.events import USAGE_RECORDED, Event
+from sluicegate.kernel.governed import Actor
 from sluicegate.kernel.policy_files import PolicySet
 from sluicegate.wiring.events import event_service, open_bus
 
@@ -190,7 +192,7 @@ class Instance:
     def __init__(self, database):
         roles, policy = PolicySet().load("roles", RolesPolicy), IdentityPolicy()
         self.store = SqliteKeyStore(database)
-        self.keys = KeyAdministration(self.store, roles, policy.keys, SystemClock())
+        self.keys = KeyAdministration(self.store, roles, policy.keys, SystemClock(), Told())
         verifier = KeyVerifier(self.store, roles, policy, SystemClock())
         self.authenticator = Authenticator(verifier, policy, SystemClock())
 
@@ -201,14 +203,14 @@ class Instance:
 async def test_a_revocation_reaches_running_instances_and_admission_at_once(redis, database):
     instance = Instance(database)
     await instance.listen(redis)
-    issued = await instance.keys.create(KeyRequest("acme", "growth", "kim"))
+    issued = await instance.keys.create(KeyRequest("acme", "growth", "kim"), by=Actor("system"))
     header = b"Bearer " + issued.text.encode()
     principal = await instance.authenticator.authenticate(header, None, "c")
     elsewhere = KeyAdministration(
         instance.store, PolicySet().load("roles", RolesPolicy), IdentityPolicy().keys, SystemClock(),
-        RedisAnnouncements(redis),
+        Told(), RedisAnnouncements(redis),
     )  # fmt: skip
-    assert (await elsewhere.revoke("acme", issued.key.id)).announced
+    assert (await elsewhere.revoke("acme", issued.key.id, by=Actor("system"))).announced
     await until(lambda: instance.authenticator.peek(header) is None)
     with pytest.raises(AuthenticationError, match="revoked"):
         await instance.authenticator.authenticate(header, None, "c")
@@ -227,7 +229,7 @@ async def test_a_rotation_and_a_changed_budget_are_announced(redis, database):
     await instance.listen(redis)
     tenants = []
     await listen_for_overrides(redis, tenants.append, lambda: None)
-    issued = await instance.keys.create(KeyRequest("acme", "growth", "kim"))
+    issued = await instance.keys.create(KeyRequest("acme", "growth", "kim"), by=Actor("system"))
     header = b"Bearer " + issued.text.encode()
     await instance.authenticator.authenticate(header, None, "c")
     announcements = RedisAnnouncements(redis)
@@ -240,7 +242,7 @@ async def test_a_rotation_and_a_changed_budget_are_announced(redis, database):
 async def test_the_command_line_finds_the_running_server(redis, database, tmp_path, ledger_redis_url):
     instance = Instance(database)
     await instance.listen(redis)
-    issued = await instance.keys.create(KeyRequest("default", "growth", "kim"))
+    issued = await instance.keys.create(KeyRequest("default", "growth", "kim"), by=Actor("system"))
     header = b"Bearer " + issued.text.encode()
     await instance.authenticator.authenticate(header, None, "c")
     data = tmp_path / "data"

@@ -3,11 +3,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluicegate.identity.administration import KeyAdministration, KeyRequest
-from sluicegate.identity.attempts import Breach
+from sluicegate.identity.attempts import Breach, FailedAttempt, SignIn
 from sluicegate.identity.authenticator import Authenticator
 from sluicegate.identity.key_verification import KeyVerifier
 from sluicegate.identity.policy import IdentityPolicy, RolesPolicy
 from sluicegate.kernel.clock import FixedClock
+from sluicegate.kernel.governed import Actor
 from sluicegate.kernel.policy_files import PolicySet
 
 
@@ -48,11 +49,15 @@ class CountingStore:
 
 @dataclass
 class Watcher:
-    reasons: list[str] = field(default_factory=list)
+    attempts: list[FailedAttempt] = field(default_factory=list)
+    sign_ins: list[SignIn] = field(default_factory=list)
     breaches: list[Breach] = field(default_factory=list)
 
-    def failed(self, reason):
-        self.reasons.append(reason)
+    def failed(self, attempt):
+        self.attempts.append(attempt)
+
+    def signed_in(self, sign_in):
+        self.sign_ins.append(sign_in)
 
     def breached(self, breach):
         self.breaches.append(breach)
@@ -74,6 +79,46 @@ class Board:
         self.told.append(("changed", key_id))
 
 
+class Told:
+    """Whatever was told, and whether anybody can be told; `watch` sees each batch before it counts."""
+
+    def __init__(self):
+        self.events = []
+        self.error = None
+        self.watch = None
+
+    async def publish(self, events):
+        if self.watch is not None:
+            self.watch(events)
+        if self.error is not None:
+            raise self.error
+        self.events += events
+
+    @property
+    def actions(self):
+        return [(event.data["action"], event.data["result"]) for event in self.events]
+
+
+class Keys:
+    """`KeyAdministration`, with `ann` doing everything."""
+
+    def __init__(self, administration):
+        self._administration = administration
+        self.by = Actor("cli:ann", "203.0.113.7", "sluicegate-cli")
+
+    def __getattr__(self, name):
+        return getattr(self._administration, name)
+
+    async def create(self, request):
+        return await self._administration.create(request, by=self.by)
+
+    async def rotate(self, *args, **options):
+        return await self._administration.rotate(*args, **options, by=self.by)
+
+    async def revoke(self, *args):
+        return await self._administration.revoke(*args, by=self.by)
+
+
 class World:
     """Everything identity needs, on a clock that moves when told."""
 
@@ -84,7 +129,10 @@ class World:
         self.store = CountingStore()
         self.watcher = Watcher()
         self.board = Board()
-        self.keys = KeyAdministration(self.store, self.roles, self.policy.keys, self.clock, self.board)
+        self.told = Told()
+        self.keys = Keys(
+            KeyAdministration(self.store, self.roles, self.policy.keys, self.clock, self.told, self.board)
+        )
         self.verifier = KeyVerifier(self.store, self.roles, self.policy, self.clock)
         self.tokens = None
         self.authenticator = self.build()
@@ -99,8 +147,8 @@ class World:
         request = {"tenant": "acme", "workspace": "growth", "user": "kim", **fields}
         return await self.keys.create(KeyRequest(**request))
 
-    async def sign_in(self, text, client="10.0.0.1"):
-        return await self.authenticator.authenticate(f"Bearer {text}".encode(), None, client)
+    async def sign_in(self, text, client="10.0.0.1", user_agent=None):
+        return await self.authenticator.authenticate(f"Bearer {text}".encode(), None, client, user_agent)
 
 
 @pytest.fixture

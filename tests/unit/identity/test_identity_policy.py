@@ -11,12 +11,15 @@ def roles() -> RolesPolicy:
     return PolicySet().load("roles", RolesPolicy)
 
 
-def test_the_shipped_roles_grant_exactly_what_the_documents_say():
+def test_the_shipped_roles_grant_what_the_documents_say_and_ours_what_they_read():
     granted = {name: {p.value for p in role.permissions} for name, role in roles().roles.items()}
     assert granted == {
         "ai_service": {"execute_tasks", "access_models", "write_logs"},
         "human_reviewer": {"approve_changes", "provide_feedback"},
         "system_admin": {"manage_configuration", "rotate_credentials"},
+        "auditor": {"view_logs", "view_spend"},
+        "finance": {"view_spend"},
+        "log_verifier": {"view_all_logs"},
     }
 
 

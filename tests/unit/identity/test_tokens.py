@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.identity.errors import RefusedCredentialError
-from sluicegate.identity.issuing import TokenIssuer, load_or_create_key
+from sluicegate.identity.issuing import TokenIssuer, TokenRequest, load_or_create_key
 from sluicegate.identity.key_sets import KeySet, fixed, parse_key_set
 from sluicegate.identity.policy import IdentityPolicy, RolesPolicy, TokenPolicy
 from sluicegate.identity.tokens import TokenVerifier, name_of
@@ -268,21 +268,22 @@ async def test_an_issued_token_verifies_against_the_published_key_set(tmp_path):
     assert "d" not in issuer.public_jwks()["keys"][0]
     assert (tmp_path / "keys" / "token.pem").stat().st_mode & 0o777 == 0o600
     verifier = TokenVerifier(KeySet(fixed(again.public_jwks()), policy, clock), ROLES, policy, clock)
-    token = issuer.issue(tenant="acme", workspace="growth", user="kim", roles=["ai_service"], plan="pro")
-    principal = await verifier.verify(token.encode())
+    token = issuer.sign(TokenRequest("acme", "growth", "kim", roles=("ai_service",), plan="pro"))
+    principal = await verifier.verify(token.text.encode())
+    assert principal.expires_at == token.expires_at + policy.clock_skew_s
     assert (principal.tenant, principal.user, principal.plan) == ("acme", "kim", "pro")
 
 
 def test_impossible_tokens_are_not_issued(tmp_path):
     issuer = TokenIssuer(ED, ROLES, TokenPolicy(), FixedClock())
-    fields = {"tenant": "acme", "workspace": "growth", "user": "kim", "roles": ["ai_service"]}
+    fields = {"tenant": "acme", "workspace": "growth", "user": "kim", "roles": ("ai_service",)}
     for changes, error in [
         ({"life_s": 3601}, InvalidRequestError),
         ({"tenant": "A"}, InvalidRequestError),
-        ({"roles": ["root"]}, ConfigurationError),
+        ({"roles": ("root",)}, ConfigurationError),
     ]:
         with pytest.raises(error):
-            issuer.issue(**{**fields, **changes})
+            issuer.sign(TokenRequest(**{**fields, **changes}))
     (tmp_path / "k.pem").write_text("no key")
     with pytest.raises(ConfigurationError, match=r"k\.pem"):
         load_or_create_key(tmp_path / "k.pem")

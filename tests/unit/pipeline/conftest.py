@@ -154,6 +154,7 @@ class RecordingAdmission:
             return False
         self.held += nano
         grant.held_nano += nano
+        grant.held_tokens += tokens
         return True
 
     async def settle(self, grant, nano, tokens, event):

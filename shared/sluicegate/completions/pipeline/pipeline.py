@@ -24,6 +24,7 @@ from sluicegate.completions.pipeline.relay import Relay
 from sluicegate.completions.pipeline.reuse import Reuse
 from sluicegate.completions.pipeline.settlement import give_back, settle, settle_amount
 from sluicegate.completions.pipeline.sizing import affordable_cap, size
+from sluicegate.completions.pipeline.slices import Slices
 from sluicegate.completions.types import Answer, Codec, Provider, RequestFacts, Translator
 from sluicegate.kernel.errors import BudgetExceededError, PermissionDeniedError, SluicegateError
 from sluicegate.kernel.models import Dialect, Model, Usage
@@ -93,7 +94,8 @@ class CompletionPipeline:
             forfeit=self._forfeit,
             hold_again=self._hold_again,
         )
-        self._relay = Relay(admission, policy)
+        self._slices = Slices(admission, policy.stream_slice_tokens)
+        self._relay = Relay(admission, policy, self._slices)
         self._counting = TokenCounting({**providers, **stand_ins}, admission, router.policy.deadlines)
 
     async def run(self, inbound: Inbound) -> Answer:
@@ -196,7 +198,7 @@ class CompletionPipeline:
         )
 
     def _size(self, model: Model, facts: RequestFacts) -> Any:
-        return size(model, facts, self._policy.minimum_output_tokens, self._policy.stream_slice_tokens)
+        return size(model, facts, self._policy.minimum_output_tokens, self._slices.tokens(model))
 
     async def _governed(self, completion: Completion) -> Answer:
         self._attempt.translated(completion)  # what cannot be carried is told before money is held
@@ -265,6 +267,9 @@ class CompletionPipeline:
             completion.cap = wanted.cap
             if bounds:
                 completion.cap = affordable_cap(completion.model, facts, wanted, min(bounds))
+            tokens = grant.held_tokens - completion.spent.total_tokens
+            if tokens < wanted.tokens:  # a token limit gave what it had left: no more will come
+                completion.cap = min(completion.cap, (tokens - wanted.input_bound) // facts.choices)
         if completion.cap < 1:
             raise BudgetExceededError("what is left of the budget does not pay a single token of an answer")
 

@@ -10,9 +10,9 @@ from sluicegate.completions.pipeline.attempt import Opened
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.policy import CompletionsPolicy
 from sluicegate.completions.pipeline.settlement import settle, take_usage
+from sluicegate.completions.pipeline.slices import Slices
 from sluicegate.completions.types import StreamMeter, UpstreamFailure
-from sluicegate.kernel.errors import BudgetExceededError, SluicegateError, UpstreamError, UpstreamTimeoutError
-from sluicegate.kernel.money import nano_from_pico
+from sluicegate.kernel.errors import SluicegateError, UpstreamError, UpstreamTimeoutError
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,10 @@ Finished = Callable[[Completion], Awaitable[None]]
 class Relay:
     """Passes streams on. Streams that clients left are finished here, in the background."""
 
-    def __init__(self, admission: AdmissionService, policy: CompletionsPolicy) -> None:
+    def __init__(self, admission: AdmissionService, policy: CompletionsPolicy, slices: Slices) -> None:
         self._admission = admission
         self._policy = policy
+        self._slices = slices
         self._abandoned: set[asyncio.Task[None]] = set()
 
     async def stream(
@@ -48,12 +49,16 @@ class Relay:
     ) -> AsyncGenerator[bytes, None]:
         """An empty piece first, by which it has begun; then as `stream` says."""
         meter, departure = opened.meter, completion.inbound.departure
+        followed = self._slices.follow(completion)
         complete = False
         try:
             out = opened.first
             if not meter.finished:
                 _collect(completion, out)
             yield b""
+            # The first read may have brought a good deal already.
+            if followed is not None:
+                await followed.read(meter)
             if not meter.finished:
                 if out:
                     yield out
@@ -61,10 +66,8 @@ class Relay:
                 async for chunk in opened.chunks:
                     departure.waiting = False
                     out = meter.feed(chunk)
-                    if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
-                        raise BudgetExceededError(  # noqa: TRY301 - answered below
-                            "the budget ran out while this answer was being written; it was cut short"
-                        )
+                    if followed is not None:
+                        await followed.read(meter)
                     if meter.finished or meter.failed is not None:
                         break
                     if out:
@@ -76,7 +79,6 @@ class Relay:
             out += meter.close()
             _collect(completion, out)
             _judge(completion, meter)
-            take_usage(completion, meter)
             complete = True
             opened.reply.close()
             await settle(self._admission, completion)
@@ -84,8 +86,7 @@ class Relay:
             if out:
                 yield out
         except (UpstreamFailure, SluicegateError) as failure:
-            error = _as_error(failure)
-            completion.outcome, completion.error = "failure", error.code
+            error = _failed(completion, failure)
             if not complete:
                 complete = True
                 # In a task of its own: what it costs is charged even if this one is cancelled meanwhile.
@@ -107,23 +108,6 @@ class Relay:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=self._policy.linger_seconds + 1)
-
-    async def _afford(self, completion: Completion, produced: int) -> bool:
-        """Keep the hold of a sliced stream ahead of what it produced: grown before half a slice is left."""
-        grant = completion.grant
-        if grant is None:
-            return True
-        prices, facts = completion.model.prices, completion.facts
-        held = grant.held_nano - completion.spent_nano
-        paid = prices.affordable_output(held, completion.size.input_bound, facts.images)
-        ahead = self._policy.stream_slice_tokens // 2
-        if paid is None or produced + ahead <= paid or paid >= completion.cap * facts.choices:
-            return True
-        tokens = self._policy.stream_slice_tokens
-        if await self._admission.grow(grant, nano_from_pico(tokens * prices.output), tokens):
-            return True
-        # Denied for now; others may settle meanwhile. Half of the head start stays for what is under way.
-        return produced + ahead // 2 <= paid
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -162,14 +146,15 @@ class Relay:
 
     async def _read_out(self, completion: Completion, opened: Opened) -> None:
         meter = opened.meter
+        followed = self._slices.follow(completion, meter.produced_tokens)
         try:
             patience_s = completion.inbound.departure.left_s(self._policy.abandoned_seconds)
             async with asyncio.timeout(patience_s):
                 async for chunk in opened.chunks:
                     _collect(completion, meter.feed(chunk))
+                    if followed is not None:
+                        await followed.read(meter)
                     if meter.finished or meter.failed is not None:
-                        break
-                    if completion.size.sliced and not await self._afford(completion, meter.produced_tokens):
                         break
         except (TimeoutError, UpstreamFailure, SluicegateError):
             pass  # whatever was produced is charged
@@ -188,7 +173,7 @@ def _collect(completion: Completion, events: bytes) -> None:
 
 
 def _judge(completion: Completion, meter: StreamMeter) -> None:
-    """Whether a stream that is over ended well.
+    """Take note of how a stream that is over ended, and of what it used.
 
     Raises:
         UpstreamError: it just stopped.
@@ -197,6 +182,14 @@ def _judge(completion: Completion, meter: StreamMeter) -> None:
         completion.outcome, completion.error = "failure", meter.failed.code
     elif not meter.finished:
         raise UpstreamError("the provider's answer broke off")
+    take_usage(completion, meter)
+
+
+def _failed(completion: Completion, failure: UpstreamFailure | SluicegateError) -> SluicegateError:
+    """Take note that a stream failed; what to tell its client."""
+    error = _as_error(failure)
+    completion.outcome, completion.error = "failure", error.code
+    return error
 
 
 def _as_error(failure: UpstreamFailure | SluicegateError) -> SluicegateError:

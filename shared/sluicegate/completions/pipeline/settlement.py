@@ -1,5 +1,7 @@
 """Settlement: what an answer cost, charged once, with its usage event, whatever happened."""
 
+import logging
+
 from sluicegate.admission.service import AdmissionService
 from sluicegate.completions.pipeline.completion import Completion
 from sluicegate.completions.pipeline.record import count, usage_event
@@ -7,6 +9,8 @@ from sluicegate.completions.types import RequestFacts, StreamMeter
 from sluicegate.kernel.errors import SluicegateError
 from sluicegate.kernel.models import Usage
 from sluicegate.ledger.usage import Outcome
+
+log = logging.getLogger(__name__)
 
 
 async def settle(admission: AdmissionService, completion: Completion) -> None:
@@ -26,6 +30,13 @@ async def settle_amount(admission: AdmissionService, completion: Completion, nan
     completion.settled = True
     count(completion, "none")
     tokens = completion.spent.total_tokens + completion.usage.total_tokens
+    if nano > grant.held_nano and not grant.degraded:
+        log.warning(
+            "%d nano-dollars were held for a request of %d",
+            grant.held_nano,
+            nano,
+            extra={"request_id": completion.inbound.request_id, "model": completion.model.id},
+        )
     await admission.settle(grant, nano, tokens, event)
 
 

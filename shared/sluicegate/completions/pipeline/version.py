@@ -1,4 +1,4 @@
-"""What answered, as the provider names it: an alias such as `gpt-4o` is `gpt-4o-2024-08-06` in its answers."""
+"""What answered, as the provider names it: who asks `gpt-4o` is answered by `gpt-4o-2024-08-06`."""
 
 from typing import Any
 
