@@ -18,6 +18,7 @@ SHOWN = {
     "from anthropic": r"scripted model",
     "curl": r'(?s)data: \{.*"content":.*data: \[DONE\]',
     "spend": r"(?s)total 0\.\d+ USD.*workspace +default +day +50.*strategy",
+    "audit verify": r"(?s)success.*all of it holds",
     "keys create": r"^sk-slg-\w+-\w+-\w+",
 }
 
@@ -39,8 +40,8 @@ def test_a_block_does_what_it_says(newcomer, word, shown):
     typed = text if language == "sh" else f"python -c {shlex.quote(text)}"
     deadline = time.monotonic() + 10
     while not re.search(shown, printed := newcomer.type(ENTER[1] + typed), re.MULTILINE):
-        # Usage rows follow their answers within a moment.
-        assert word == "spend", printed
+        # Usage rows and entries follow their answers within a moment.
+        assert word in {"spend", "audit verify"}, printed
         assert time.monotonic() < deadline, printed
         time.sleep(0.2)
 
