@@ -1,20 +1,19 @@
-"""The Pulumi program: the gateway, from its manifest and the stack's configuration."""
+"""The Pulumi program: one stack, from its configuration and the functions' manifests."""
 
 from pathlib import Path
 
 import pulumi
 
-from gateway_service import GatewayService
-from sluicegate.manifest import read_manifest
-from stack_config import StackConfigurationError, read_stack_config
+from program import deploy
+from sluicegate.kernel.errors import ConfigurationError
+from sluicegate.manifest import read_manifests
+from stack.config import StackConfigurationError, read_stack_config
+from stack.plan import Plan
 
 FUNCTIONS = Path(__file__).resolve().parents[1] / "functions"
 
 try:
     config = read_stack_config(pulumi.Config("sluicegate").require_object("stack"))
-    gateway = GatewayService("gateway", read_manifest(FUNCTIONS / "gateway" / "function.toml"), config)
-except StackConfigurationError as error:
+    deploy(Plan(config, read_manifests(FUNCTIONS)))
+except (StackConfigurationError, ConfigurationError) as error:
     raise pulumi.RunError(str(error)) from None
-
-pulumi.export("gateway", gateway.service.name)
-pulumi.export("account", gateway.account.email)

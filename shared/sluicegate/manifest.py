@@ -22,22 +22,74 @@ class Resources(_Part):
     concurrency: int = Field(80, ge=1, le=1_000)
     min_instances: int = Field(0, ge=0, le=1_000)
     max_instances: int = Field(100, ge=1, le=1_000)
-    timeout_seconds: int = Field(300, ge=1, le=3_600)
+    timeout_seconds: int = Field(300, ge=1, le=86_400, description="of a request; of a task, for a job")
+    gpu: Literal["nvidia-l4"] | None = None
+    tasks: int = Field(1, ge=1, le=10_000, description="of one execution; jobs only")
+    retries: int = Field(3, ge=0, le=10, description="of a failed task; jobs only")
+
+
+class ObjectEvent(_Part):
+    """An object written to or deleted from one of the stack's buckets starts the function."""
+
+    bucket: str = Field(pattern=r"^[a-z][a-z-]{0,30}$")
+    type: Literal["finalized", "deleted", "archived", "metadataUpdated"] = "finalized"
+    path: str = Field("/events", pattern=r"^/")
 
 
 class Trigger(_Part):
-    """What starts it: HTTP paths (a trailing `/*` matches all below) or a Pub/Sub topic."""
+    """What starts it: HTTP paths (a trailing `/*` matches all below), a Pub/Sub topic, objects, the clock.
+
+    `schedule` (cron) publishes to `topic` at its times. `filter` is Pub/Sub's own filter language.
+    `path` is where messages of the topic are pushed to. `protocol` is what the load balancer speaks to it.
+    """
 
     http: tuple[str, ...] = ()
-    topic: str | None = None
-    schedule: str | None = None
+    protocol: Literal["http", "grpc"] = "http"
+    topic: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{2,60}$")
+    path: str = Field("/events", pattern=r"^/")
+    pulls: dict[str, str] = Field(
+        {}, description="consumer groups that it pulls for, each with its topic; unique in the stack"
+    )
+    also: dict[str, str] = Field({}, description="further topics, each with the path it is pushed to")
+    filter: str | None = None
+    ordered: bool = False
+    schedule: str | None = Field(None, pattern=r"^\S+( \S+){4}$")
+    timezone: str = "Etc/UTC"
+    object: ObjectEvent | None = None
     public: bool = False
+
+    @property
+    def deliveries(self) -> tuple[tuple[str, str], ...]:
+        """Every topic it hears, and the path that its messages are pushed to."""
+        own = () if self.topic is None else ((self.topic, self.path),)
+        return (*own, *sorted(self.also.items()))
 
 
 class Identity(_Part):
     """The roles of the function's own service account on the project."""
 
     roles: tuple[str, ...] = ()
+
+
+class Access(_Part):
+    """What else of the stack it may use, each thing by its short name; nothing is granted beyond it.
+
+    `buckets`: `read`, `create` (never overwrite) or `write`. `keys`: `sign` (and read the public half),
+    `wrap` (encrypt and decrypt). `calls`: functions it may invoke. `runs`: jobs it may start.
+    """
+
+    publishes: tuple[str, ...] = ()
+    buckets: dict[str, Literal["read", "create", "write"]] = {}
+    keys: dict[str, Literal["sign", "wrap"]] = {}
+    calls: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+
+
+class Probes(_Part):
+    """Paths asked before traffic comes, and while it does."""
+
+    startup: str = Field("/readyz", pattern=r"^/")
+    liveness: str = Field("/healthz", pattern=r"^/")
 
 
 class Secrets(_Part):
@@ -54,7 +106,11 @@ class SettingsSource(_Part):
 
 
 class Manifest(_Part):
-    """One deployable."""
+    """One deployable.
+
+    `egress`: what goes through the stack's network: addresses within it (`private`), or everything, through
+    an address translation of its own with nothing private in reach (`internet`).
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
     description: str
@@ -62,6 +118,10 @@ class Manifest(_Part):
     resources: Resources = Resources()
     trigger: Trigger = Trigger()
     identity: Identity = Identity()
+    access: Access = Access()
+    probes: Probes = Probes()
+    egress: Literal["private", "internet"] = "private"
+    image: Literal["sluicegate", "inference"] = "sluicegate"
     secrets: Secrets = Secrets()
     settings: SettingsSource = SettingsSource.model_validate({"class": "Settings"})
 

@@ -1,72 +1,106 @@
-import asyncio
-import json
+import copy
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = Path(__file__).resolve().parent / "fixtures" / "functions"
 
 pulumi = pytest.importorskip("pulumi", reason="pulumi is not installed")
 sys.path.insert(0, str(ROOT / "infra"))  # as Pulumi does
 
+with warnings.catch_warnings():
+    # Pulumi's own, at import, about names of its own.
+    warnings.filterwarnings("ignore", message=r"gcp\.", category=DeprecationWarning)
+    from preview import recorder
 
-@dataclass
-class Recorder(pulumi.runtime.Mocks):
-    """A cloud that says yes and remembers what it was asked for."""
+from compliance.declared import Stack  # noqa: E402
+from sluicegate.manifest import read_manifests  # noqa: E402
+from stack.plan import Plan  # noqa: E402
 
-    resources: list[tuple[str, str, dict]] = field(default_factory=list)
 
-    def new_resource(self, args):
-        self.resources.append((args.typ, args.name, args.inputs))
-        outputs = dict(args.inputs)
-        if args.typ == "gcp:serviceaccount/account:Account":
-            outputs["email"] = f"{args.inputs['accountId']}@{args.inputs['project']}.iam.gserviceaccount.com"
-        return f"{args.name}-id", outputs
+@lru_cache(maxsize=1)
+def every_manifest():
+    """The functions there are, and fixtures for those that come later by their function.toml alone."""
+    there = read_manifests(ROOT / "functions")
+    names = {each.name for each in there}
+    return there + tuple(each for each in read_manifests(FIXTURES) if each.name not in names)
 
-    def call(self, args):
-        return {}
 
-    def of(self, kind):
-        """The inputs of all resources whose type ends in `kind`."""
-        return [inputs for typ, _, inputs in self.resources if typ.endswith(f":{kind}")]
+@lru_cache(maxsize=8)
+def make_plan(stack):
+    config = recorder.stack_config(stack)
+    images = config.images.model_copy(update={"inference": config.images.sluicegate})
+    return Plan(config.model_copy(update={"images": images}), every_manifest())
+
+
+@lru_cache(maxsize=8)
+def make_record(stack):
+    return recorder.record(make_plan(stack))
+
+
+@pytest.fixture(params=recorder.STACKS)
+def stack_name(request):
+    return request.param
+
+
+@pytest.fixture
+def plan(stack_name):
+    return make_plan(stack_name)
+
+
+@pytest.fixture
+def record(stack_name):
+    """What the stack declares, with all functions of the fixtures."""
+    return make_record(stack_name)
+
+
+@pytest.fixture
+def production():
+    return make_record("production")
+
+
+@pytest.fixture
+def production_plan():
+    return make_plan("production")
+
+
+@pytest.fixture
+def declared():
+    """A stack for the rules, with copies that a test may change: `declared(environment)`."""
+
+    def make(environment="production"):
+        plan = make_plan(environment)
+        resources = [
+            replace(each, inputs=copy.deepcopy(dict(each.inputs)))
+            for each in make_record(environment).resources
+        ]
+        return Stack(environment, tuple(resources), plan.manifests)
+
+    return make
+
+
+@pytest.fixture
+def replan():
+    """The production plan with another configuration: `replan(field=value)`."""
+
+    def make(stack="production", manifests=None, **changes):
+        plan = make_plan(stack)
+        return Plan(plan.config.model_copy(update=changes), manifests or plan.manifests)
+
+    return make
+
+
+@pytest.fixture
+def all_types():
+    """Every type that any stack uses."""
+    return {each.type for stack in recorder.STACKS for each in make_record(stack).resources}
 
 
 @pytest.fixture
 def deploy():
-    """Runs a program against a recording cloud; the record.
-
-    On threads of its own, all of whose event loops are closed in the end: Pulumi makes one in each thread
-    that it comes to, and leaves it behind.
-    """
-
-    def run(program, stack=None):
-        loops = []
-
-        def enter():
-            loops.append(asyncio.new_event_loop())
-            asyncio.set_event_loop(loops[-1])
-
-        def work():
-            with ThreadPoolExecutor(4, initializer=enter) as executor:
-                asyncio.get_event_loop().set_default_executor(executor)
-                return _run(program, stack)
-
-        try:
-            with ThreadPoolExecutor(1, initializer=enter) as thread:
-                return thread.submit(work).result()
-        finally:
-            for loop in loops:
-                loop.close()
-
-    return run
-
-
-def _run(program, stack):
-    recorder = Recorder()
-    pulumi.runtime.set_mocks(recorder, project="sluicegate", stack="dev", preview=False)
-    pulumi.runtime.set_all_config({} if stack is None else {"sluicegate:stack": json.dumps(stack)})
-    pulumi.runtime.test(program)()
-    return recorder
+    return recorder.record

@@ -1,31 +1,35 @@
-from pathlib import Path
-
 import pytest
-import yaml
 
-from stack_config import StackConfigurationError, read_stack_config
+from preview.recorder import STACKS, stack_values
+from stack.checks import check
+from stack.config import StackConfigurationError, read_stack_config
+from stack.environments import ENVIRONMENTS
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["sluicegate:stack"]
+EXAMPLE = stack_values("dev")
 
 
-def test_the_example_is_valid():
-    config = read_stack_config(EXAMPLE)
-    assert config.secrets["OPENAI_API_KEY"].version == "1"
-    assert config.secrets["REDIS_URL"].version == "latest"
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_shipped_stacks_are_valid_and_their_own(stack):
+    assert read_stack_config(stack_values(stack)).environment == stack
 
 
 @pytest.mark.parametrize(
     ("change", "place", "remedy"),
     [
-        ({"image": "example.com/sluicegate:latest"}, "stack.image", "@sha256"),
-        ({"image": "example.com/sluicegate@sha256:abc"}, "stack.image", "@sha256"),
+        ({"images": {"sluicegate": "example.com/x:latest"}}, "stack.images.sluicegate", "@sha256"),
+        ({"images": {"sluicegate": "example.com/x@sha256:abc"}}, "stack.images.sluicegate", "@sha256"),
         ({"region": "Europe"}, "stack.region", "pattern"),
-        ({"environment": "development"}, "stack.environment", "'staging' or 'production'"),
-        ({"instance_storage": False}, "instance_storage", "set it to true for a trial"),
-        ({"secrets": {"REDIS_URL": {"name": "a b"}}}, "stack.secrets.REDIS_URL.name", "pattern"),
-        ({"secrets": {"REDIS_URL": "redis://10.0.0.3"}}, "stack.secrets.REDIS_URL", "SecretReference"),
-        ({"variables": {"REDIS_URL": "redis://10.0.0.3"}}, "REDIS_URL", "keep the secret only"),
+        ({"environment": "development"}, "stack.environment", "'dev', 'staging' or 'production'"),
+        ({"domain": "https://example.com"}, "stack.domain", "pattern"),
+        ({"rotation_starts": "2027-01-01"}, "stack.rotation_starts", "pattern"),
+        (
+            {"secrets": {"OPENAI_API_KEY": {"version": "newest"}}},
+            "stack.secrets.OPENAI_API_KEY.version",
+            "pattern",
+        ),
+        ({"secrets": {"OPENAI_API_KEY": "sk-1"}}, "stack.secrets.OPENAI_API_KEY", "SecretReference"),
+        ({"variables": {"OPENAI_API_KEY": "sk-1"}}, "OPENAI_API_KEY", "keep the secret only"),
+        ({"rollout": {"gateway": {"stable": "r-1", "percent": 101}}}, "rollout.gateway.percent", "100"),
         ({"replicas": 3}, "stack.replicas", "not permitted"),
     ],
 )
@@ -38,12 +42,55 @@ def test_a_mistake_is_told_with_its_place_and_remedy(change, place, remedy):
 
 def test_a_wrong_value_is_not_repeated():
     with pytest.raises(StackConfigurationError) as caught:
-        read_stack_config({**EXAMPLE, "secrets": {"REDIS_URL": "redis://:hunter2@10.0.0.3"}})
+        read_stack_config({**EXAMPLE, "secrets": {"OPENAI_API_KEY": "hunter2"}})
     assert "hunter2" not in str(caught.value)
 
 
 def test_nothing_configured_names_every_missing_field():
     with pytest.raises(StackConfigurationError) as caught:
         read_stack_config({})
-    for name in ("project", "region", "environment", "image", "secrets"):
+    for name in ("project", "project_number", "region", "environment", "domain", "notifications"):
         assert f"sluicegate:stack.{name}: Field required" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"secrets": {"OTHER_KEY": {"version": "1"}}}, "OTHER_KEY: in no function's"),
+        ({"secrets": {"REDIS_URL": {"version": "1"}}}, "REDIS_URL: the stack makes this one itself"),
+        ({"secrets": {}, "variables": {"ANTHROPIC_API_KEY": "x"}}, "ANTHROPIC_API_KEY: is a secret"),
+        ({"variables": {"LOG_LEVLE": "INFO"}}, "LOG_LEVLE: no function has such a setting"),
+        ({"rollout": {"gatewy": {"stable": "r-1"}}}, "gatewy: there is no such service"),
+        (
+            {"images": {"sluicegate": EXAMPLE["images"]["sluicegate"]}},
+            "images.inference: needed by inference",
+        ),
+    ],
+)
+def test_what_the_manifests_do_not_know_is_refused(plan, change, message):
+    config = read_stack_config({**EXAMPLE, **change})
+    with pytest.raises(StackConfigurationError, match=message):
+        check(type(plan)(config, plan.manifests))
+
+
+def test_what_a_manifest_asks_for_must_be_there(production_plan):
+    (workers,) = [each for each in production_plan.manifests if each.name == "workers"]
+    for field, value in (
+        ("buckets", {"attic": "read"}),
+        ("keys", {"front-door": "sign"}),
+        ("calls", ("nobody",)),
+    ):
+        wrong = workers.model_copy(update={"access": workers.access.model_copy(update={field: value})})
+        with pytest.raises(StackConfigurationError, match=rf"workers/function.toml: access.{field}"):
+            check(type(production_plan)(production_plan.config, (wrong,)))
+
+
+def test_environments_grow_stricter():
+    dev, staging, production = (ENVIRONMENTS[each] for each in STACKS)
+    assert [each.protected for each in (dev, staging, production)] == [False, True, True]
+    assert production.locked
+    assert not staging.locked
+    assert dev.most_instances < staging.most_instances < production.most_instances == 100
+    assert production.hot_instances == 3
+    # Nothing in the cloud may fall back to embedded parts.
+    assert {each.settings for each in ENVIRONMENTS.values()} <= {"staging", "production"}

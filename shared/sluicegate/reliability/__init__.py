@@ -1,0 +1,1 @@
+"""Objectives, thresholds and what is done when they are missed."""
