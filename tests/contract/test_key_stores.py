@@ -1,7 +1,9 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from sluicegate.adapters.gcp.firestore.keys import FirestoreKeyStore
 from sluicegate.adapters.local.keys import SqliteKeyStore
 from sluicegate.adapters.local.sqlite import Database
 from sluicegate.identity.api_keys import ApiKey, KeySecret
@@ -88,6 +90,23 @@ class KeyStoreContract:
         assert (await store.find_by_prefix("bbbbbbbb")).id == "key_bbbbbbbb"
         assert await store.find("acme", "key_aaaaaaaa") == key()
 
+    async def test_it_lists_tenants_and_revoked_keys(self, store):
+        await store.add(key())
+        await store.add(key("bbbbbbbb", revoked_at=1.0))
+        await store.add(key("cccccccc", tenant="zebra", revoked_at=1.0))
+        assert list(await store.tenants()) == ["acme", "zebra"]
+        assert list(await store.revoked("acme")) == ["key_bbbbbbbb"]
+
+    async def test_of_many_changes_at_once_one_goes_through(self, store, other):
+        await store.add(key())
+        changes = [key(secrets=(secret(f"{n:08}"),), revision=2) for n in range(8)]
+        done = await asyncio.gather(*((store, other)[n % 2].replace(each) for n, each in enumerate(changes)))
+        assert sum(done) == 1
+        winner = changes[done.index(True)]
+        assert await store.find("acme", "key_aaaaaaaa") == winner
+        found = [await store.find_by_prefix(f"{n:08}") for n in range(8)]
+        assert [each for each in found if each is not None] == [winner]
+
 
 class TestSqliteKeyStore(KeyStoreContract):
     @pytest.fixture
@@ -102,9 +121,12 @@ class TestSqliteKeyStore(KeyStoreContract):
         yield SqliteKeyStore(database)
         await database.close()
 
-    async def test_it_lists_tenants_and_revoked_keys(self, store):
-        await store.add(key())
-        await store.add(key("bbbbbbbb", revoked_at=1.0))
-        await store.add(key("cccccccc", tenant="zebra", revoked_at=1.0))
-        assert list(await store.tenants()) == ["acme", "zebra"]
-        assert list(await store.revoked("acme")) == ["key_bbbbbbbb"]
+
+class TestFirestoreKeyStore(KeyStoreContract):
+    @pytest.fixture
+    async def store(self, firestore):
+        return FirestoreKeyStore(firestore)
+
+    @pytest.fixture
+    async def other(self, other_firestore):
+        return FirestoreKeyStore(other_firestore)

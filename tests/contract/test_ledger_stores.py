@@ -2,11 +2,15 @@ import asyncio
 
 import pytest
 
+from sluicegate.adapters.gcp.firestore.events import FirestoreEventStore
+from sluicegate.adapters.gcp.firestore.overrides import FirestoreOverrideStore
+from sluicegate.adapters.gcp.firestore.usage_rows import FirestoreUsageStore
 from sluicegate.adapters.local.events import SqliteEventStore
 from sluicegate.adapters.local.overrides import SqliteOverrideStore
 from sluicegate.adapters.local.sqlite import Database
 from sluicegate.adapters.local.usage_rows import SqliteUsageStore
 from sluicegate.admission.overrides import BudgetOverride
+from sluicegate.kernel.clock import SystemClock
 from sluicegate.kernel.events import Event
 from sluicegate.ledger.spending import GroupBy, SpendLine, SpendQuery, SpendSums
 from sluicegate.ledger.usage import UsageRow
@@ -116,6 +120,13 @@ class UsageStoreContract:
         )
         assert report.total == SpendSums(3, 1, 30, 9, 6, 15, 12, 111, 50, 900, 35.5 / 3)
         assert not report.truncated
+
+    async def test_every_dimension_can_be_reported_beside_tools(self, store):
+        await store.append([row("a", tools=("llm",))])
+        for by in GroupBy:
+            if by is not GroupBy.TOOL:
+                report = await store.report("acme", SpendQuery(0, 2000, (GroupBy.TOOL, by)))
+                assert [line.sums.requests for line in report.lines] == [1], by
 
     async def test_a_report_by_tool_counts_a_request_for_each_and_keeps_those_without(self, store):
         await store.append([row("req_1", tools=("a", "b"), cost_nano=9), row("req_2", cost_nano=1)])
@@ -280,3 +291,34 @@ class TestSqliteEventStore(_Sqlite, EventStoreContract):
 
 class TestSqliteOverrideStore(_Sqlite, OverrideStoreContract):
     kind = SqliteOverrideStore
+
+
+class _Firestore:
+    kind = None
+
+    @pytest.fixture
+    def files(self):
+        """None that we could read: what Firestore keeps of the past is point-in-time recovery and backups."""
+        return list
+
+    @pytest.fixture
+    async def store(self, firestore):
+        return self.kind(firestore)
+
+    @pytest.fixture
+    async def other(self, other_firestore):
+        return self.kind(other_firestore)
+
+
+class TestFirestoreUsageStore(_Firestore, UsageStoreContract):
+    kind = FirestoreUsageStore
+
+
+class TestFirestoreEventStore(_Firestore, EventStoreContract):
+    @staticmethod
+    def kind(firestore):
+        return FirestoreEventStore(firestore, SystemClock())
+
+
+class TestFirestoreOverrideStore(_Firestore, OverrideStoreContract):
+    kind = FirestoreOverrideStore

@@ -116,13 +116,15 @@ def _condition(dimension: GroupBy, value: str | None) -> str:
     if dimension is GroupBy.TOOL:
         uses = "EXISTS (SELECT 1 FROM json_each(usage_rows.tools)"
         return f"NOT {uses})" if value is None else f"{uses} WHERE value = ?)"
-    return f"{dimension.value} IS NULL" if value is None else f"{dimension.value} = ?"
+    # Qualified: json_each has columns of its own, `key` among them.
+    column = f"usage_rows.{dimension.value}"
+    return f"{column} IS NULL" if value is None else f"{column} = ?"
 
 
 def _grouped(query: SpendQuery, where: str) -> str:
     # A left join keeps requests without any tool, as the group without a name.
     tools = "LEFT JOIN json_each(usage_rows.tools) AS tool" if query.overlaps else ""
-    groups = ", ".join(_GROUPS.get(each, each.value) for each in query.by)
+    groups = ", ".join(_GROUPS.get(each, f"usage_rows.{each.value}") for each in query.by)
     cost = len(query.by) + 8
     names = [str(number) for number, _ in enumerate(query.by, 1)]
     periods = [name for name, each in zip(names, query.by, strict=True) if each in PERIODS]
