@@ -140,9 +140,10 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Keys' digests and spending lie in it: never readable by others, not even for a moment. A file that is
-            # there is not opened: closing it again would drop the locks that this process's other connections
-            # hold (POSIX), and the next process to close the database would take their write-ahead log away.
+            # Keys' digests and spending lie in it: never readable by others, not even for a moment. A file
+            # that is there is not opened: closing it again would drop the locks that this process's other
+            # connections hold (POSIX), and the next process to close the database would take their
+            # write-ahead log away.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             pass
