@@ -1,6 +1,7 @@
 """Exactness over real processes, small: `scripts/exactness` runs the full sizes (docs/exactness.md)."""
 
 import pytest
+from exactness_rig.asks import STREAMS
 from exactness_rig.faults import flush, one_after_the_other, restart_empty, silence
 from exactness_rig.policies import Money
 from exactness_rig.trial import Outcome, Plan, run_trial
@@ -21,6 +22,7 @@ def check(outcome: Outcome) -> None:
     assert reckoning.unequal == []
     assert reckoning.wrong == []
     assert reckoning.twice == []
+    assert outcome.beyond == []
     # Streams tell what they cost even when they break off: only answers cut whole are guessed at.
     for name, kind in reckoning.estimates.items():
         if name.startswith("stream") and "tried again" not in name:
@@ -50,6 +52,15 @@ async def test_what_is_charged_is_what_was_produced(kind, request):
     check_nothing_lost(outcome)
     assert outcome.samples["late_ms"] == 0
     assert outcome.samples["most_holds"] > 10
+
+
+async def test_streams_that_hold_slice_by_slice_stay_below_their_holds(redis_server):
+    plan = Plan(gateways=2, alpha=24, beta=14, money=SMALL.money, slice_tokens=128, mix=STREAMS, seed=5)
+    outcome = await run_trial(plan)
+    check(outcome)
+    check_used(outcome)
+    check_nothing_lost(outcome)
+    assert outcome.seen.endings["stream ended"] > 20
 
 
 async def test_killed_gateways_leak_nothing_and_lose_nothing(redis_server):

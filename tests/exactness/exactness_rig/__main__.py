@@ -7,16 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from exactness_rig.asks import Mix
+from exactness_rig.asks import STREAMS, Mix
 from exactness_rig.faults import Fault, flush, restart_empty, silence
 from exactness_rig.policies import Money
 from exactness_rig.trial import Outcome, Plan, as_json, run_trial
 
 _FULL = Plan(gateways=4, alpha=160, beta=96, money=Money("0.9", "1.6", "0.15"), seconds=150, lifetime_s=5)
-_STREAMS = Mix(
-    plain=5, stream=60, leave=10, leave_whole=0, retry=2, fallback=2, cut=2, error=2, stall=0, garbage=0,
-    extras=0, delay_ms=(6.0, 12.0),
-)  # fmt: skip
+# Token by token: never as much at once as a quarter of a slice. And as they come, all at once too.
+_BURSTS = replace(STREAMS, paced=False)
 
 # Short answers from few instances: so many of a kind at once that most are admitted from leases.
 _QUICK = Mix(
@@ -30,7 +28,8 @@ TRIALS: dict[str, tuple[Plan, Fault | None]] = {
     "kills": (replace(_FULL, kill_every_s=2, seed=3), None),
     "busy": (_BUSY, None),
     "busy kills": (replace(_BUSY, kill_every_s=2, seed=3), None),
-    "slices": (replace(_FULL, slice_tokens=128, mix=_STREAMS, alpha=60, beta=36), None),
+    "slices": (replace(_FULL, slice_tokens=128, mix=STREAMS, alpha=60, beta=36), None),
+    "bursts": (replace(_FULL, slice_tokens=128, mix=_BURSTS, alpha=60, beta=36), None),
     "embedded": (replace(_FULL, redis="embedded", gateways=2, alpha=40, beta=24), None),
     "silent": (_FULL, silence(4, 3)),
     "flushed": (_FULL, flush(6)),
@@ -62,6 +61,8 @@ _ROWS = (
     ("estimated rows, exact", lambda o: sum(e.exact for e in o.reckoning.estimates.values())),
     ("estimated rows, not exact", lambda o: sum(e.rows - e.exact for e in o.reckoning.estimates.values())),
     ("... charged beyond produced", _excess),
+    ("settled above their hold", lambda o: len(o.beyond)),
+    ("... by, nano-dollars", lambda o: sum(o.beyond)),
     ("rows for dead owners", lambda o: o.reckoning.reaped_rows),
     ("... charged", lambda o: o.reckoning.reaped),
     ("... produced", lambda o: o.reckoning.unrecorded),
@@ -84,6 +85,7 @@ def verdict(outcome: Outcome) -> list[str]:
         "holds are left": reckoning.holds,
         "less than 99 % was used": outcome.used("tenant") < 0.99,
         "dead owners were charged too little": reckoning.reaped < reckoning.unrecorded,
+        "more was settled than held": outcome.plan.mix.paced and outcome.beyond,
         "answers that should not be": outcome.seen.bad or outcome.trouble,
     }
     return [f"{name}: {found}"[:500] for name, found in faults.items() if found]

@@ -22,7 +22,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Shares of each kind (any positive numbers), and how slowly streams come."""
+    """Shares of each kind (any positive numbers), and how slowly streams come.
+
+    Some streams come all at once, unless they are `paced`.
+    """
 
     plain: float = 30
     stream: float = 25
@@ -36,6 +39,13 @@ class Mix:
     garbage: float = 1
     extras: float = 8
     delay_ms: tuple[float, float] = (0.5, 6.0)
+    paced: bool = False
+
+
+STREAMS = Mix(
+    plain=5, stream=60, leave=10, leave_whole=0, retry=2, fallback=2, cut=2, error=2, stall=0, garbage=0,
+    extras=0, delay_ms=(6.0, 12.0), paced=True,
+)  # fmt: skip
 
 
 def smallest(rng: random.Random, tag: str) -> Request:
@@ -47,7 +57,7 @@ def smallest(rng: random.Random, tag: str) -> Request:
 
 def any_request(rng: random.Random, tag: str, mix: Mix) -> Request:
     """A request of a random kind."""
-    names = [name for name in Mix.__slots__ if name != "delay_ms"]
+    names = [name for name in Mix.__slots__ if name not in {"delay_ms", "paced"}]
     kind = rng.choices(names, [getattr(mix, name) for name in names])[0]
     model = rng.choice(("oa-small", "an-small"))
     openai = rng.random() < 0.5
@@ -61,7 +71,7 @@ def any_request(rng: random.Random, tag: str, mix: Mix) -> Request:
     match kind:
         case "stream" | "leave":
             stream = True
-            if rng.random() < 0.6:
+            if not mix.paced and rng.random() < 0.6:
                 said.append(f"[[delay {rng.uniform(*mix.delay_ms):.1f}ms]]")
             if kind == "leave" and rng.random() < 0.5:
                 leaving = Leaving(body_bytes=rng.randint(1, 40 * produced))
@@ -83,6 +93,8 @@ def any_request(rng: random.Random, tag: str, mix: Mix) -> Request:
             said.append(
                 rng.choice((f"[[cached {rng.randint(1, 8)}]]", "[[reasoning 7]]", f"[[cache-write {3}]]"))
             )
+    if mix.paced and stream:
+        said.append(f"[[delay {rng.uniform(*mix.delay_ms):.1f}ms]]")
     size = round(10 * 400 ** rng.random())
     prompt = " ".join((*said, _text(rng, size)))
     return _request(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ RIG = Path(__file__).resolve().parents[1]
 SHARED = RIG.parents[1] / "shared"
 TENANT = "acme"
 _READY_S = 30.0
+_BEYOND = re.compile(r"([0-9]+) nano-dollars were held for a request of ([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,14 @@ class Estate:
             text = path.read_text(errors="replace")
             lines += [line for line in text.splitlines() if "Traceback" in line or "unexpectedly" in line]
         return lines
+
+    def beyond(self) -> list[int]:
+        """By how many nano-dollars requests were settled above what was held for them."""
+        found: list[int] = []
+        for path in sorted(self.folder.glob("gateway-*.log")):
+            for held, used in _BEYOND.findall(path.read_text(errors="replace")):
+                found.append(int(used) - int(held))
+        return found
 
     async def _gateway(self, port: int) -> tuple[asyncio.subprocess.Process, int]:
         name = f"gateway-{port}"

@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a trial found."""
+    """What a trial found. `beyond`: by how many nano-dollars each request that did passed its hold."""
 
     plan: Plan
     seen: Seen
@@ -58,6 +58,7 @@ class Outcome:
     seconds: float
     settled_within_s: float
     trouble: list[str]
+    beyond: list[int] = field(default_factory=list)
 
     def used(self, prefix: str) -> float:
         """The share of a budget that was spent, for the counter whose name starts with `prefix`."""
@@ -142,6 +143,7 @@ async def _run(estate: Estate, plan: Plan, fault: Fault | None) -> Outcome:
         seconds=ended - begun,
         settled_within_s=settled_within,
         trouble=estate.trouble(),
+        beyond=estate.beyond(),
     )
 
 

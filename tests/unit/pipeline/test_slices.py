@@ -87,10 +87,22 @@ async def test_what_the_provider_bills_at_the_end_unseen_counts_as_a_burst(build
 async def test_a_stream_that_is_over_is_never_cut_short(build, wire):
     bench = build({"stream_slice_tokens": SLICE})
     bench.admission.refuse_growth = True
-    bench.alpha.scripts = [wire.Script(pieces=(burst(wire, SLICE) + wire.ending(output=SLICE),))]
+    last = burst(wire, SLICE - 1) + wire.ending(output=SLICE)
+    bench.alpha.scripts = [wire.Script(pieces=(wire.delta("x"), last))]
     received = await collect(await bench.ask(**LONG))
     assert received.endswith(b"data: [DONE]\n\n")
     assert bench.admission.events[0][2]["outcome"] == "success"
+
+
+async def test_a_stream_that_is_cut_passes_on_all_that_was_read(build, wire):
+    bench = build({"stream_slice_tokens": SLICE})
+    bench.admission.refuse_growth = True
+    bench.alpha.scripts = [wire.Script(pieces=tuple(burst(wire, 5) for _ in range(20)))]
+    answer = await bench.ask(**LONG)
+    received = await collect(answer)
+    # Half a slice was passed with the seventh read.
+    assert received.count(b'"content":"x"') == 35
+    assert b"budget_exceeded" in received
 
 
 async def test_growth_stops_at_the_longest_answer_and_pays_what_a_long_prompt_costs(build, wire, monkeypatch):

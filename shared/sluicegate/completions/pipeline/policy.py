@@ -10,16 +10,18 @@ from sluicegate.kernel.policy_files import PolicyModel
 class CompletionsPolicy(PolicyModel):
     """How requests are run.
 
-    `minimum_output_tokens` is the smallest answer worth starting: a budget that cannot pay it refuses.
-    A stream whose largest answer is above `stream_slice_tokens` holds money for that many tokens and
-    grows its hold before it has used half of what is left; a shorter one holds all at once, which is
-    stricter. When a client leaves a stream, the provider is read on for at most `abandoned_seconds` (the
-    money is held already, and its own figures make the cost exact); what is not done by then is cut, and
-    read on for `linger_seconds` more for what had been produced. `forwarded_headers` are the caller's
-    headers passed to providers. `lost_tries` says what is charged for a try that was given up before its
-    answer began, which its provider may bill all the same: nothing, the prompt, or the prompt and the
-    longest answer allowed. `provider_state` says whether requests may refer to what a provider keeps
-    between requests (`previous_response_id`, `file_id` and the like), which all tenants would share.
+    `minimum_output_tokens` is the smallest answer worth starting: a budget that cannot pay it refuses. A
+    stream whose largest answer is above `stream_slice_tokens` holds money for that many tokens, asks for as
+    many more once three quarters of them are left, and is cut where half of them are and no more is given;
+    a shorter one holds all at once, which is stricter. For a model that has lately sent more than a quarter
+    of a slice at once, a slice is four times what it sent. When a client leaves a stream, the provider is
+    read on for at most `abandoned_seconds` (the money is held already, and its own figures make the cost
+    exact); what is not done by then is cut, and read on for `linger_seconds` more for what had been
+    produced. `forwarded_headers` are the caller's headers passed to providers. `lost_tries` says what is
+    charged for a try that was given up before its answer began, which its provider may bill all the same:
+    nothing, the prompt, or the prompt and the longest answer allowed. `provider_state` says whether
+    requests may refer to what a provider keeps between requests (`previous_response_id`, `file_id` and the
+    like), which all tenants would share.
     """
 
     minimum_output_tokens: int = Field(16, ge=1, le=4_096)

@@ -60,8 +60,8 @@ class Relay:
             if followed is not None:
                 await followed.read(meter)
             if not meter.finished:
-                if out:
-                    yield out
+                yield out
+                out = b""
                 departure.wait(self._policy.abandoned_seconds)
                 async for chunk in opened.chunks:
                     departure.waiting = False
@@ -91,7 +91,8 @@ class Relay:
                 complete = True
                 # In a task of its own: what it costs is charged even if this one is cancelled meanwhile.
                 await asyncio.shield(self._in_background(self._cut(completion, opened, finished)))
-            yield completion.codec.stream_error(error, completion.inbound.request_id)
+            # What was read last is paid for, so the client gets it.
+            yield out + completion.codec.stream_error(error, completion.inbound.request_id)
         except Exception:
             log.exception("a stream failed unexpectedly", extra={"request_id": completion.inbound.request_id})
             yield completion.codec.stream_error(SluicegateError(_FAULT), completion.inbound.request_id)
