@@ -123,8 +123,8 @@ def test_a_killed_redis_refuses_clearly_and_loses_nothing_that_was_answered(star
     assert second.process.wait(15) == 0
     third = start_gateway("kills", again=second)
     third.assert_whole()
-    # What was under way when Redis died, or was admitted from a lease in the moment after, was only told to the
-    # process that was stopped: one request of each caller, and one more.
+    # What was under way when Redis died, or was admitted from a lease in the moment after, was only told to
+    # the process that was stopped: one request of each caller, and one more.
     assert outcomes(third)["success"]["requests"] >= answered + load.seen[200] - 2 * 8
 
 
